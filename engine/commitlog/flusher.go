@@ -1,0 +1,251 @@
+package commitlog
+
+import (
+	"errors"
+	"fmt"
+	"sync/atomic"
+
+	"github.com/apogeemq/apogee/engine/disk"
+	"github.com/apogeemq/apogee/engine/event"
+)
+
+// flusher is the one goroutine that writes and syncs the log. Writes run
+// freely; at most one sync is in flight, and it covers every write that had
+// completed before it was submitted.
+type flusher struct {
+	log   *Log
+	queue disk.Queue
+	done  chan struct{}
+
+	stop      atomic.Bool
+	requested atomic.Bool // a sync was asked for
+
+	// Owned by the goroutine.
+	slots   [queueDepth]*chunk
+	writes  int // in flight
+	syncing bool
+	covers  event.Index // what the sync in flight makes durable
+	active  *segment    // whose file is written
+	failed  bool
+	ended   [completionsMax]disk.Completion
+}
+
+const syncTag = 1 << 32
+
+func newFlusher(l *Log, q disk.Queue, active *segment) *flusher {
+	return &flusher{log: l, queue: q, active: active, done: make(chan struct{})}
+}
+
+func (f *flusher) wake() { f.queue.Wake() }
+
+func (f *flusher) requestSync() {
+	f.requested.Store(true)
+	f.queue.Wake()
+}
+
+// run is the goroutine.
+func (f *flusher) run() {
+	defer close(f.done)
+	for !f.failed {
+		f.submitWrites()
+		f.submitSync()
+		if f.finished() {
+			return
+		}
+		n, err := f.queue.Wait(f.ended[:])
+		if err != nil {
+			f.fail(fmt.Errorf("wait for the disk: %w", err))
+			return
+		}
+		f.complete(f.ended[:n])
+	}
+}
+
+// finished reports whether Close was called and everything is durable.
+func (f *flusher) finished() bool {
+	m := f.log.Marks()
+	return f.stop.Load() && f.writes == 0 && !f.syncing && m.Durable == m.Appended
+}
+
+// submitWrites submits chunks while the queue has room, and asks the source
+// for more when nothing waits.
+func (f *flusher) submitWrites() {
+	asked := false
+	for f.writes < queueDepth && !f.failed {
+		c := f.take()
+		if c == nil {
+			if asked || f.blocked() {
+				return
+			}
+			asked = true
+			f.askSource()
+			continue
+		}
+		f.submit(c)
+	}
+}
+
+// askSource lets the source append. While a write is in flight only a batch
+// that may begin in a block of its own is worth closing; a smaller one grows.
+func (f *flusher) askSource() {
+	if f.writes > 0 {
+		f.log.opts.Source(alignedStartBytes)
+		return
+	}
+	f.log.opts.Source(1)
+}
+
+func (f *flusher) submit(c *chunk) {
+	file, err := c.segment.openFile()
+	if err != nil {
+		f.fail(err)
+		return
+	}
+	c.segment.fill.overtake(c.end())
+	tag := f.freeSlot()
+	f.slots[tag] = c
+	f.writes++
+	buf := f.log.tail.padded(c)
+	if f.log.opts.Method == FlushDsync {
+		f.queue.WriteDurable(file, buf, c.offset, tag)
+		return
+	}
+	f.queue.Write(file, buf, c.offset, tag)
+}
+
+// take returns the next chunk to write. A chunk of the next segment waits
+// until the segment before is durable to its end: then a segment that has a
+// successor is never torn.
+func (f *flusher) take() *chunk {
+	t := f.log.tail
+	t.mu.Lock()
+	if t.next < len(t.chunks) && t.chunks[t.next].segment != f.active {
+		t.mu.Unlock()
+		return f.takeFromNextSegment()
+	}
+	defer t.mu.Unlock()
+	return t.takeLocked()
+}
+
+func (f *flusher) takeFromNextSegment() *chunk {
+	m := f.log.Marks()
+	if f.writes > 0 || f.syncing || m.Durable < m.Written {
+		f.requested.Store(true)
+		return nil
+	}
+	t := f.log.tail
+	t.mu.Lock()
+	next := t.chunks[t.next].segment
+	t.mu.Unlock()
+	if err := f.log.keeper.activate(next); err != nil {
+		f.fail(err)
+		return nil
+	}
+	f.active = next
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.takeLocked()
+}
+
+// blocked reports whether chunks wait for a write or a sync in flight, or the
+// tail is too full for another batch.
+func (f *flusher) blocked() bool {
+	t := f.log.tail
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.next < len(t.chunks) || t.unwritten > len(t.arena)/4
+}
+
+func (f *flusher) freeSlot() uint64 {
+	for i, c := range f.slots {
+		if c == nil {
+			return uint64(i)
+		}
+	}
+	panic("BUG: commitlog: no free write slot")
+}
+
+// submitSync starts a sync of all completed writes if one is due.
+func (f *flusher) submitSync() {
+	m := f.log.Marks()
+	due := f.log.opts.Policy == FlushAtOnce || f.requested.Load() || f.stop.Load()
+	if f.syncing || !due || f.failed {
+		return
+	}
+	if m.Written == m.Durable {
+		if f.writes == 0 {
+			f.requested.Store(false)
+		}
+		return
+	}
+	file, err := f.active.openFile()
+	if err != nil {
+		f.fail(err)
+		return
+	}
+	f.requested.Store(false)
+	f.syncing, f.covers = true, m.Written
+	f.queue.SyncData(file, syncTag)
+}
+
+func (f *flusher) complete(ended []disk.Completion) {
+	moved := false
+	for _, e := range ended {
+		if e.Err != nil {
+			f.fail(f.describe(e))
+			return
+		}
+		if e.Tag == syncTag {
+			f.syncing = false
+			f.log.durable.Store(uint64(f.covers))
+			moved = true
+			continue
+		}
+		moved = f.wrote(e.Tag) || moved
+	}
+	if moved {
+		f.log.moved()
+	}
+}
+
+// wrote ends the write in a slot and reports whether Written moved.
+func (f *flusher) wrote(slot uint64) bool {
+	c := f.slots[slot]
+	f.slots[slot] = nil
+	f.writes--
+	f.log.tail.mu.Lock()
+	last := f.log.tail.wroteLocked(c)
+	f.log.tail.mu.Unlock()
+	if last == 0 {
+		return false
+	}
+	f.log.written.Store(uint64(last))
+	if f.log.opts.Method == FlushDsync {
+		f.log.durable.Store(uint64(last))
+	}
+	return true
+}
+
+func (f *flusher) describe(e disk.Completion) error {
+	if e.Tag == syncTag {
+		return fmt.Errorf("sync segment %s: %w", f.active.name(), e.Err)
+	}
+	c := f.slots[e.Tag]
+	return fmt.Errorf("write %d bytes at %d of segment %s: %w", len(c.buf), c.offset, c.segment.name(), e.Err)
+}
+
+func (f *flusher) fail(err error) {
+	f.failed = true
+	f.log.fail(err)
+}
+
+// close waits until everything appended is durable and releases the queue.
+func (f *flusher) close() error {
+	f.stop.Store(true)
+	f.queue.Wake()
+	<-f.done
+	if f.failed {
+		return errors.Join(ErrFailed, f.queue.Close())
+	}
+	return f.queue.Close()
+}

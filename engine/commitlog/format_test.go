@@ -1,0 +1,144 @@
+package commitlog
+
+import (
+	"bytes"
+	"encoding/hex"
+	"flag"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/apogeemq/apogee/engine/event"
+)
+
+var update = flag.Bool("update", false, "rewrite the golden files")
+
+// golden compares b with a checked-in file of format version 1.
+func golden(t *testing.T, name string, b []byte) {
+	t.Helper()
+	path := filepath.Join("testdata", "golden", "v1", name)
+	got := []byte(hex.Dump(b))
+	if *update {
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, got, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(got, want) {
+		t.Errorf("%s: the format has changed\n%s\nwant\n%s", name, got, want)
+	}
+}
+
+var goldenLog = event.LogID{0: 0xa0, 15: 0x0f}
+
+func goldenHeader() Header {
+	return Header{
+		Kind: FrameEvents, DataBytes: 5, Events: 1, Index: 42, Term: 3, Position: 1 << 33,
+		Timestamp: 1700000000000, Chain: 0xdeadbeef, DataCRC: event.Checksum(goldenLog.Seed(), []byte("hello")), DurableWhenBuilt: 40,
+	}
+}
+
+func TestFormatsAreThoseOfTheGoldenFiles(t *testing.T) {
+	t.Parallel()
+	seed := goldenLog.Seed()
+	frame := make([]byte, frameBytes(5))
+	h := goldenHeader()
+	h.put(frame, seed)
+	copy(frame[headerBytes:], "hello")
+	golden(t, "frame.hex", frame)
+
+	block := make([]byte, 512)
+	s := segment{bytes: 1 << 30, start: chain{index: 41, term: 3, position: 1 << 33, timestamp: 1700000000000, crc: 0xdeadbeef}}
+	s.encodeHeader(block, goldenLog)
+	golden(t, "segment.hex", block)
+
+	meta := make([]byte, blockHeaderBytes+metaPayloadBytes)
+	putBlock(meta, blockMeta, 0, bytes.Repeat([]byte{1, 2, 3, 4}, 12))
+	golden(t, "meta.hex", meta)
+
+	mark := make([]byte, blockHeaderBytes+markPayloadBytes)
+	putBlock(mark, blockMark, seed, []byte{42, 0, 0, 0, 0, 0, 0, 0})
+	golden(t, "mark.hex", mark)
+}
+
+func TestAHeaderIsReadAsItWasWritten(t *testing.T) {
+	t.Parallel()
+	seed := goldenLog.Seed()
+	want := goldenHeader()
+	b := make([]byte, headerBytes)
+	want.put(b, seed)
+	got, err := decodeHeader(b, seed)
+	if err != nil || got != want {
+		t.Fatalf("decoded %+v, %v, want %+v", got, err, want)
+	}
+	for i := range sharedHeaderBytes {
+		bad := bytes.Clone(b)
+		bad[i] ^= 0x10
+		if _, err := decodeHeader(bad, seed); err == nil {
+			t.Errorf("a flipped bit in header byte %d goes unnoticed", i)
+		}
+	}
+	for i := sharedHeaderBytes; i < headerBytes; i++ {
+		bad := bytes.Clone(b)
+		bad[i] ^= 0x10
+		if got, err := decodeHeader(bad, seed); err != nil || got.DurableWhenBuilt != 0 {
+			t.Errorf("damaged local byte %d: %+v, %v; the frame must hold and the mark not count", i, got, err)
+		}
+	}
+	if _, err := decodeHeader(b, seed+1); err == nil {
+		t.Error("a frame of another log passes")
+	}
+}
+
+func TestSegmentNamesAreParsedStrictly(t *testing.T) {
+	t.Parallel()
+	for _, base := range []event.Position{0, 1, 1 << 40, 1<<64 - 1} {
+		if got, ok := parseSegmentName(segmentName(base)); !ok || got != base {
+			t.Errorf("%d: parsed as %d, %v", base, got, ok)
+		}
+	}
+	for _, name := range []string{"", "meta", "1.seg", "0000000000000000000x.seg", "+0000000000000000001.seg", "00000000000000000001.log", "99999999999999999999.seg"} {
+		if got, ok := parseSegmentName(name); ok {
+			t.Errorf("%q is accepted as %d", name, got)
+		}
+	}
+}
+
+func FuzzDecodeHeaderNeverAcceptsWhatPutWouldNotWrite(f *testing.F) {
+	seed := goldenLog.Seed()
+	b := make([]byte, headerBytes)
+	h := goldenHeader()
+	h.put(b, seed)
+	f.Add(b)
+	f.Add([]byte{})
+	f.Fuzz(func(t *testing.T, b []byte) {
+		h, err := decodeHeader(b, seed)
+		if err != nil {
+			return
+		}
+		again := make([]byte, headerBytes)
+		h.put(again, seed)
+		if !bytes.Equal(again[:6], b[:6]) || !bytes.Equal(again[8:56], b[8:56]) {
+			t.Errorf("header % x is read as % x", b[:headerBytes], again)
+		}
+	})
+}
+
+func FuzzDecodeSegmentHeader(f *testing.F) {
+	b := make([]byte, 512)
+	s := segment{bytes: 1 << 20, start: chain{index: 41, term: 3, position: 1 << 33}}
+	s.encodeHeader(b, goldenLog)
+	f.Add(b)
+	f.Fuzz(func(t *testing.T, b []byte) {
+		s, block, err := decodeSegment(b, goldenLog)
+		if err == nil && (s.bytes <= block || block <= 0) {
+			t.Errorf("accepted a segment of %d bytes with frames from %d", s.bytes, block)
+		}
+	})
+}

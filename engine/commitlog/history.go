@@ -1,0 +1,175 @@
+package commitlog
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+
+	"github.com/apogeemq/apogee/engine/disk"
+	"github.com/apogeemq/apogee/engine/event"
+)
+
+// history is the cache of what has left the tail: large aligned blocks in
+// memory outside the heap, shared by all readers. Queues are interleaved in
+// the log, so a block read for one consumer serves the others.
+type history struct {
+	arena *disk.Arena
+
+	mu     sync.Mutex
+	ended  *sync.Cond // a load ended or a block was released
+	blocks map[blockKey]*historyBlock
+	ring   []*historyBlock // clock order
+	hand   int
+
+	hits, misses, bytesRead uint64
+}
+
+type blockKey struct {
+	segment event.Position
+	number  int64
+}
+
+type historyBlock struct {
+	key     blockKey
+	buf     []byte
+	loaded  bool
+	loading bool
+	pins    int
+	touched uint8 // scan resistance: a block survives as many hands as it was hit again, 3 at most
+}
+
+func newHistory(bytes int) (*history, error) {
+	n := max(bytes/historyBlockBytes, 2)
+	arena, err := disk.NewArena(n * historyBlockBytes)
+	if err != nil {
+		return nil, err
+	}
+	h := &history{arena: arena, blocks: make(map[blockKey]*historyBlock, n), ring: make([]*historyBlock, n)}
+	h.ended = sync.NewCond(&h.mu)
+	for i := range h.ring {
+		b := arena.Bytes()[i*historyBlockBytes : (i+1)*historyBlockBytes]
+		h.ring[i] = &historyBlock{buf: b}
+	}
+	return h, nil
+}
+
+// read copies file bytes [at, at+len(dst)) of segment s. stable is the file
+// offset below which the segment's bytes never change. A block that reaches
+// past it is read for this caller alone: in a shared one the next reader could
+// miss what was written since.
+func (h *history) read(s *segment, dst []byte, at, stable int64) error {
+	file, err := s.openFile()
+	if err != nil {
+		return err
+	}
+	for len(dst) > 0 {
+		key := blockKey{segment: s.base(), number: at / historyBlockBytes}
+		if (key.number+1)*historyBlockBytes > stable {
+			return readUnshared(file, dst, at)
+		}
+		b, err := h.acquire(key, file)
+		if err != nil {
+			return fmt.Errorf("read segment %s at %d: %w", s.name(), at, err)
+		}
+		n := copy(dst, b.buf[at%historyBlockBytes:])
+		h.release(b)
+		dst, at = dst[n:], at+int64(n)
+	}
+	return nil
+}
+
+// acquire returns a loaded block and pins it.
+func (h *history) acquire(key blockKey, file disk.File) (*historyBlock, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for {
+		b := h.blocks[key]
+		if b == nil {
+			b = h.victimLocked()
+		}
+		switch {
+		case b == nil: // every block is pinned
+			h.ended.Wait()
+		case b.key == key && b.loading:
+			h.ended.Wait()
+		case b.key == key && b.loaded:
+			b.pins++
+			b.touched = min(b.touched+1, 3)
+			h.hits++
+			return b, nil
+		default:
+			return h.loadLocked(b, key, file)
+		}
+	}
+}
+
+// victimLocked finds a block to reuse and takes it out of the map.
+func (h *history) victimLocked() *historyBlock {
+	for range 5 * len(h.ring) {
+		b := h.ring[h.hand]
+		h.hand = (h.hand + 1) % len(h.ring)
+		if b.pins > 0 || b.loading {
+			continue
+		}
+		if b.loaded && b.touched > 0 {
+			b.touched--
+			continue
+		}
+		h.forgetLocked(b)
+		return b
+	}
+	return nil
+}
+
+func (h *history) forgetLocked(b *historyBlock) {
+	if b.loaded && h.blocks[b.key] == b {
+		delete(h.blocks, b.key)
+	}
+	b.loaded, b.touched = false, 0
+}
+
+func (h *history) loadLocked(b *historyBlock, key blockKey, file disk.File) (*historyBlock, error) {
+	b.key, b.loading, b.pins = key, true, 1
+	h.blocks[key] = b
+	h.misses++
+	h.mu.Unlock()
+	n, err := file.ReadAt(b.buf, key.number*historyBlockBytes)
+	h.mu.Lock()
+	if errors.Is(err, io.EOF) {
+		clear(b.buf[n:])
+		err = nil
+	}
+	h.bytesRead += uint64(n)
+	b.loading, b.loaded = false, err == nil
+	h.ended.Broadcast()
+	if err != nil {
+		b.pins--
+		delete(h.blocks, key)
+		return nil, err
+	}
+	return b, nil
+}
+
+func (h *history) release(b *historyBlock) {
+	h.mu.Lock()
+	b.pins--
+	h.ended.Broadcast()
+	h.mu.Unlock()
+}
+
+// readUnshared reads the aligned range around [at, at+len(dst)) for one caller.
+func readUnshared(file disk.File, dst []byte, at int64) error {
+	const unit = 64 << 10 // a multiple of every block size
+	from := at / unit * unit
+	b := alignedBytes(roundUp(int(at-from)+len(dst), unit), unit)
+	n, err := file.ReadAt(b, from)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return err
+	}
+	clear(b[n:])
+	copy(dst, b[at-from:])
+	return nil
+}
+
+func (h *history) close() error { return h.arena.Free() }

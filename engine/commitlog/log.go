@@ -1,0 +1,226 @@
+package commitlog
+
+import (
+	"fmt"
+	"sync"
+	"sync/atomic"
+
+	"github.com/apogeemq/apogee/engine/disk"
+	"github.com/apogeemq/apogee/engine/event"
+)
+
+// Log is one open copy of the log. Append has one caller at a time; everything
+// else is safe for concurrent use.
+type Log struct {
+	opts  Options
+	disk  disk.Disk
+	meta  Meta
+	seed  event.Seed
+	block int
+	lock  interface{ Close() error }
+
+	tail     *tail
+	segments atomic.Pointer[[]*segment] // immutable; replaced whole
+	history  *history
+	flusher  *flusher
+	keeper   *keeper
+	arena    *disk.Arena
+
+	// The appender's state, guarded by tail.mu.
+	end      chain
+	endAt    int64 // file offset after the last frame
+	failed   error
+	closed   bool
+	appended atomic.Uint64
+	written  atomic.Uint64
+	durable  atomic.Uint64
+
+	waitMu  sync.Mutex
+	waiting *sync.Cond
+}
+
+// Batch is the data of one frame.
+type Batch struct {
+	Kind      FrameKind
+	Term      event.Term
+	Events    int
+	Timestamp int64 // raised to the frame's before, so that time never goes back
+	Data      []byte
+}
+
+// Ticket tells where a batch was placed.
+type Ticket struct {
+	Index     event.Index
+	Position  event.Position // of the first data byte
+	Timestamp int64
+}
+
+// Meta is the identity of the log.
+func (l *Log) Meta() Meta { return l.meta }
+
+// Seed is the checksum seed of this log, needed to encode and verify events.
+func (l *Log) Seed() event.Seed { return l.seed }
+
+// DataBytesMax is the most data that one Append accepts.
+func (l *Log) DataBytesMax() int { return l.opts.dataBytesMax() }
+
+// Marks returns the current marks. Each is read on its own; the order
+// Durable ≤ Written ≤ Appended holds between them.
+func (l *Log) Marks() Marks {
+	d := event.Index(l.durable.Load())
+	w := event.Index(l.written.Load())
+	return Marks{Durable: d, Written: w, Appended: event.Index(l.appended.Load())}
+}
+
+// End returns index, term and position after the last appended frame.
+func (l *Log) End() (event.Index, event.Term, event.Position) {
+	l.tail.mu.Lock()
+	defer l.tail.mu.Unlock()
+	return l.end.index, l.end.term, l.end.position
+}
+
+// First returns the index and position at which the log begins.
+func (l *Log) First() (event.Index, event.Position) {
+	s := (*l.segments.Load())[0]
+	return s.first(), s.base()
+}
+
+// Append places a batch in the order, in memory, and returns without waiting
+// for the disk. It has one caller at a time. The data is copied.
+func (l *Log) Append(b Batch) (Ticket, error) {
+	if len(b.Data) == 0 || !b.Kind.known() {
+		return Ticket{}, fmt.Errorf("append: %v frame with %d data bytes; a frame has a known kind and at least one byte", b.Kind, len(b.Data))
+	}
+	if most := l.opts.dataBytesMax(); len(b.Data) > most {
+		return Ticket{}, fmt.Errorf("append %d bytes: %w; at most %d are allowed with this segment and tail size", len(b.Data), ErrTooLarge, most)
+	}
+	h := Header{
+		Kind: b.Kind, DataBytes: uint32(len(b.Data)), Events: uint32(b.Events), Term: b.Term,
+		DataCRC: event.Checksum(l.seed, b.Data), DurableWhenBuilt: event.Index(l.durable.Load()),
+	}
+	l.tail.mu.Lock()
+	defer l.tail.mu.Unlock()
+	if err := l.usableLocked(); err != nil {
+		return Ticket{}, fmt.Errorf("append: %w", err)
+	}
+	l.placeLocked(&h, b)
+	return Ticket{Index: h.Index, Position: h.Position, Timestamp: h.Timestamp}, nil
+}
+
+func (l *Log) usableLocked() error {
+	if l.failed != nil {
+		return fmt.Errorf("%w: %w", ErrFailed, l.failed)
+	}
+	if l.closed {
+		return ErrClosed
+	}
+	return nil
+}
+
+// placeLocked builds the frame in the tail.
+func (l *Log) placeLocked(h *Header, b Batch) {
+	n := frameBytes(len(b.Data))
+	s := l.lastSegment()
+	if l.endAt+int64(n) > s.bytes {
+		s = l.rollLocked()
+	}
+	at := l.endAt
+	if n >= alignedStartBytes && l.tail.openLocked() == nil {
+		at = int64(roundUp(int(at), l.block))
+		if at+int64(n) > s.bytes {
+			at = l.endAt
+		}
+	}
+	c := l.tail.reserveLocked(s, at, n)
+	h.Index, h.Position, h.Chain = l.end.index+1, l.end.position, l.end.crc
+	h.Timestamp = max(b.Timestamp, l.end.timestamp)
+	frame := c.buf[len(c.buf)-n:]
+	h.put(frame, l.seed)
+	copy(frame[headerBytes:], b.Data)
+	clear(frame[headerBytes+len(b.Data):])
+	c.frames = append(c.frames, frameRef{header: *h, at: len(c.buf) - n})
+	s.note(h, at)
+	l.end, l.endAt = l.end.next(h), at+int64(n)
+	l.appended.Store(uint64(h.Index))
+	l.flusher.wake()
+}
+
+func (l *Log) lastSegment() *segment {
+	all := *l.segments.Load()
+	return all[len(all)-1]
+}
+
+// rollLocked seals the last segment and begins the next. The flusher makes its
+// file before it writes the first chunk.
+func (l *Log) rollLocked() *segment {
+	s := &segment{start: l.end, bytes: l.opts.SegmentBytes}
+	old := *l.segments.Load()
+	all := append(old[:len(old):len(old)], s)
+	l.segments.Store(&all)
+	l.endAt = int64(l.block)
+	return s
+}
+
+// Mark names one of the marks to Wait for.
+type Mark uint8
+
+// The marks of one copy of the log.
+const (
+	Written Mark = iota
+	Durable
+)
+
+// Wait blocks until the mark has passed the ticket. With FlushOnRequest,
+// waiting for Durable needs somebody to call Flush.
+func (l *Log) Wait(t Ticket, m Mark) error {
+	mark := &l.written
+	if m == Durable {
+		mark = &l.durable
+	}
+	l.waitMu.Lock()
+	defer l.waitMu.Unlock()
+	for event.Index(mark.Load()) < t.Index {
+		l.tail.mu.Lock()
+		err := l.usableLocked()
+		l.tail.mu.Unlock()
+		if err != nil {
+			return fmt.Errorf("wait for frame %d: %w", t.Index, err)
+		}
+		l.waiting.Wait()
+	}
+	return nil
+}
+
+// Flush asks for a sync of everything written so far and doesn't wait for it.
+func (l *Log) Flush() { l.flusher.requestSync() }
+
+// Wake tells the flusher that Source has something.
+func (l *Log) Wake() { l.flusher.wake() }
+
+// Tick drives what happens about once a second, off the hot path: the mark
+// file and the pace of the zero-fill.
+func (l *Log) Tick() { l.keeper.tick() }
+
+// moved publishes new marks.
+func (l *Log) moved() {
+	l.waitMu.Lock()
+	l.waiting.Broadcast()
+	l.waitMu.Unlock()
+	l.opts.OnMarks()
+}
+
+// fail latches the first error and ends the process.
+func (l *Log) fail(err error) {
+	l.tail.mu.Lock()
+	if l.failed == nil {
+		l.failed = err
+	}
+	l.tail.mu.Unlock()
+	l.waitMu.Lock()
+	l.waiting.Broadcast()
+	l.waitMu.Unlock()
+	l.opts.Fatal(fmt.Errorf("commit log %s: %w; the state of the file is unknown now, restart to recover", l.disk.Path(), err))
+}
+
+// scratch is aligned memory for one block-sized read or write outside the hot path.
+func (l *Log) scratch(n int) []byte { return alignedBytes(roundUp(n, l.block), l.block) }

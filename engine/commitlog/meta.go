@@ -1,0 +1,41 @@
+package commitlog
+
+import (
+	"fmt"
+
+	"github.com/apogeemq/apogee/engine/disk"
+	"github.com/apogeemq/apogee/engine/event"
+)
+
+// Meta names the log: which log it is, which group it belongs to and which
+// node owns this copy. It is written once, when the log is created.
+type Meta struct {
+	Log   event.LogID
+	Group [16]byte
+	Node  [16]byte
+}
+
+const metaPayloadBytes = 48
+
+func writeMeta(d disk.Disk, m Meta) error {
+	payload := append(append(append([]byte(nil), m.Log[:]...), m.Group[:]...), m.Node[:]...)
+	b := make([]byte, blockHeaderBytes+metaPayloadBytes)
+	putBlock(b, blockMeta, 0, payload)
+	return disk.WriteWhole(d, metaName, b)
+}
+
+func readMeta(d disk.Disk) (Meta, error) {
+	b, err := disk.ReadWhole(d, metaName, blockHeaderBytes+metaPayloadBytes)
+	if err != nil {
+		return Meta{}, err
+	}
+	p, err := openBlock(b, blockMeta, 0, metaPayloadBytes)
+	if err != nil {
+		return Meta{}, fmt.Errorf("read %s/%s: %w", d.Path(), metaName, err)
+	}
+	var m Meta
+	copy(m.Log[:], p[0:])
+	copy(m.Group[:], p[16:])
+	copy(m.Node[:], p[32:])
+	return m, nil
+}
