@@ -18,7 +18,8 @@ type flusher struct {
 	done  chan struct{}
 
 	stop      atomic.Bool
-	requested atomic.Bool // a sync was asked for
+	requested atomic.Uint64 // syncs were asked for up to this frame
+	asking    atomic.Bool   // Source runs: what it appends needs no wake-up
 
 	// Owned by the goroutine.
 	slots   [queueDepth]*chunk
@@ -27,25 +28,51 @@ type flusher struct {
 	covers  event.Index // what the sync in flight makes durable
 	active  *segment    // whose file is written
 	failed  bool
+	closing error // of the queue's Close
 	ended   [completionsMax]disk.Completion
 }
 
 const syncTag = 1 << 32
 
-func newFlusher(l *Log, q disk.Queue, active *segment) *flusher {
-	return &flusher{log: l, queue: q, active: active, done: make(chan struct{})}
+// startFlusher starts the goroutine and waits until it has its queue.
+func startFlusher(l *Log, active *segment) (*flusher, error) {
+	f := &flusher{log: l, active: active, done: make(chan struct{})}
+	opened := make(chan error)
+	go f.run(opened)
+	return f, <-opened
 }
 
 func (f *flusher) wake() { f.queue.Wake() }
 
+// requestSync asks for Durable to reach everything appended so far.
 func (f *flusher) requestSync() {
-	f.requested.Store(true)
+	f.request(f.log.Marks().Appended)
 	f.queue.Wake()
 }
 
-// run is the goroutine.
-func (f *flusher) run() {
+func (f *flusher) request(through event.Index) {
+	for {
+		old := f.requested.Load()
+		if old >= uint64(through) || f.requested.CompareAndSwap(old, uint64(through)) {
+			return
+		}
+	}
+}
+
+// run is the goroutine. It opens the queue itself, for it must own it.
+func (f *flusher) run(opened chan<- error) {
 	defer close(f.done)
+	var err error
+	f.queue, err = f.log.disk.OpenQueue(queueDepth, f.log.arena.Bytes())
+	opened <- err
+	if err != nil {
+		return
+	}
+	f.loop()
+	f.closing = f.queue.Close()
+}
+
+func (f *flusher) loop() {
 	for !f.failed {
 		f.submitWrites()
 		f.submitSync()
@@ -88,6 +115,8 @@ func (f *flusher) submitWrites() {
 // askSource lets the source append. While a write is in flight only a batch
 // that may begin in a block of its own is worth closing; a smaller one grows.
 func (f *flusher) askSource() {
+	f.asking.Store(true)
+	defer f.asking.Store(false)
 	if f.writes > 0 {
 		f.log.opts.Source(alignedStartBytes)
 		return
@@ -130,7 +159,7 @@ func (f *flusher) take() *chunk {
 func (f *flusher) takeFromNextSegment() *chunk {
 	m := f.log.Marks()
 	if f.writes > 0 || f.syncing || m.Durable < m.Written {
-		f.requested.Store(true)
+		f.request(m.Written)
 		return nil
 	}
 	t := f.log.tail
@@ -168,14 +197,8 @@ func (f *flusher) freeSlot() uint64 {
 // submitSync starts a sync of all completed writes if one is due.
 func (f *flusher) submitSync() {
 	m := f.log.Marks()
-	due := f.log.opts.Policy == FlushAtOnce || f.requested.Load() || f.stop.Load()
-	if f.syncing || !due || f.failed {
-		return
-	}
-	if m.Written == m.Durable {
-		if f.writes == 0 {
-			f.requested.Store(false)
-		}
+	due := f.log.opts.Policy == FlushAtOnce || uint64(m.Durable) < f.requested.Load() || f.stop.Load()
+	if f.syncing || !due || f.failed || m.Written == m.Durable {
 		return
 	}
 	file, err := f.active.openFile()
@@ -183,7 +206,6 @@ func (f *flusher) submitSync() {
 		f.fail(err)
 		return
 	}
-	f.requested.Store(false)
 	f.syncing, f.covers = true, m.Written
 	f.queue.SyncData(file, syncTag)
 }
@@ -245,7 +267,7 @@ func (f *flusher) close() error {
 	f.queue.Wake()
 	<-f.done
 	if f.failed {
-		return errors.Join(ErrFailed, f.queue.Close())
+		return errors.Join(ErrFailed, f.closing)
 	}
-	return f.queue.Close()
+	return f.closing
 }

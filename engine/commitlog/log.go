@@ -142,7 +142,9 @@ func (l *Log) placeLocked(h *Header, b Batch) {
 	s.note(h, at)
 	l.end, l.endAt = l.end.next(h), at+int64(n)
 	l.appended.Store(uint64(h.Index))
-	l.flusher.wake()
+	if !l.flusher.asking.Load() {
+		l.flusher.wake()
+	}
 }
 
 func (l *Log) lastSegment() *segment {
@@ -191,7 +193,8 @@ func (l *Log) Wait(t Ticket, m Mark) error {
 	return nil
 }
 
-// Flush asks for a sync of everything written so far and doesn't wait for it.
+// Flush asks for everything appended so far to become Durable and doesn't
+// wait for it.
 func (l *Log) Flush() { l.flusher.requestSync() }
 
 // Wake tells the flusher that Source has something.

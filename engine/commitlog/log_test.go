@@ -22,7 +22,7 @@ func testOptions(t testing.TB, d disk.Disk) Options {
 
 func openPosix(t testing.TB) disk.Disk {
 	t.Helper()
-	d, err := disk.OpenPosix(t.TempDir())
+	d, err := disk.Open(t.TempDir())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -173,14 +173,12 @@ func (l *Log) start(w *scan) error {
 	if err := l.seedTail(w); err != nil {
 		return err
 	}
-	queue, err := l.disk.OpenQueue(queueDepth, l.arena.Bytes())
-	if err != nil {
-		return fmt.Errorf("open the disk queue: %w", err)
-	}
 	s.fill.startAt((w.at + int64(l.block) - 1) / int64(l.block) * int64(l.block))
 	l.keeper = newKeeper(l)
-	l.flusher = newFlusher(l, queue, s)
-	go l.flusher.run()
+	var err error
+	if l.flusher, err = startFlusher(l, s); err != nil {
+		return fmt.Errorf("open log %s: %w", l.disk.Path(), err)
+	}
 	go l.keeper.run()
 	l.keeper.wake()
 	return nil

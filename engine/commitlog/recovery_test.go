@@ -79,7 +79,7 @@ func patch(t *testing.T, path string, at int64, b []byte) {
 
 func reopen(t *testing.T, dir string) (*Log, Recovery, error) {
 	t.Helper()
-	d, err := disk.OpenPosix(dir)
+	d, err := disk.Open(dir)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -60,8 +60,9 @@ type Disk interface {
 	Lock(name string) (io.Closer, error)
 	// BlockBytes is the unit of direct I/O: a power of two, 512 at least.
 	BlockBytes() int
-	// OpenQueue opens a queue for at most depth operations in flight. arena is
-	// the memory that all writes come from; the queue may register it.
+	// OpenQueue opens a queue for at most depth operations in flight. The
+	// calling goroutine owns it. arena is the memory that all writes come from;
+	// the queue may register it.
 	OpenQueue(depth int, arena []byte) (Queue, error)
 	// Path names the place for people: error texts and log lines.
 	Path() string
@@ -88,8 +89,8 @@ type File interface {
 	Close() error
 }
 
-// Queue carries the log's writes and syncs. One goroutine owns it and calls
-// every method but Wake.
+// Queue carries the log's writes and syncs. The goroutine that opened it owns
+// it and calls every method but Wake.
 type Queue interface {
 	// Write queues a write of all of buf at byte offset at. buf belongs to the
 	// queue until the completion; it lies in the arena given to OpenQueue.

@@ -19,6 +19,7 @@ type Posix struct {
 	blockBytes int
 	direct     bool
 	directNote string
+	why        string // why these system calls and not io_uring, "" where nobody asked
 }
 
 // OpenPosix opens directory root, creating it where needed, and finds out by a
@@ -53,7 +54,11 @@ func (d *Posix) Open(name string, mode Mode) (File, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open %s: %w", d.file(name), classify(err))
 	}
-	return &posixFile{File: f}, nil
+	ring, err := ringFileOf(f)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("open %s: %w", d.file(name), err), f.Close())
+	}
+	return &posixFile{File: f, ring: ring}, nil
 }
 
 // List returns the file names in dir.
@@ -141,7 +146,11 @@ func (d *Posix) Path() string { return d.root }
 
 // Describe names the system calls in use.
 func (d *Posix) Describe() string {
-	return fmt.Sprintf("pwrite + fdatasync, %s, %d-byte blocks", d.directNote, d.blockBytes)
+	text := fmt.Sprintf("pwrite + fdatasync, %s, %d-byte blocks", d.directNote, d.blockBytes)
+	if d.why != "" {
+		text += " (" + d.why + ")"
+	}
+	return text
 }
 
 // OpenQueue opens a queue that runs its operations in the owner's goroutine.
@@ -165,7 +174,10 @@ func classify(err error) error {
 	return err
 }
 
-type posixFile struct{ *os.File }
+type posixFile struct {
+	*os.File
+	ring ringFile
+}
 
 func (f *posixFile) WriteAt(p []byte, off int64) (int, error) {
 	n, err := f.File.WriteAt(p, off)

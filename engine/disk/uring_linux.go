@@ -1,0 +1,123 @@
+package disk
+
+import (
+	"errors"
+	"fmt"
+	"runtime"
+
+	"github.com/apogeemq/apogee/iouring"
+)
+
+// Uring is a Posix directory whose queues run on io_uring.
+type Uring struct {
+	*Posix
+	report iouring.Report
+}
+
+// openUring opens root with io_uring queues, or says why it can't.
+func openUring(p *Posix) (Disk, error) {
+	report, err := iouring.Probe()
+	if err != nil {
+		return nil, err
+	}
+	return &Uring{Posix: p, report: report}, nil
+}
+
+// Describe names the I/O path and what the ring uses.
+func (d *Uring) Describe() string {
+	return fmt.Sprintf("io_uring (%v), %s, %d-byte blocks", d.report, d.directNote, d.blockBytes)
+}
+
+// OpenQueue makes a ring that the calling goroutine owns.
+func (d *Uring) OpenQueue(depth int, arena []byte) (Queue, error) {
+	runtime.LockOSThread()
+	ring, err := iouring.New(2*depth, iouring.Options{ResumeBytes: d.blockBytes})
+	if err != nil {
+		runtime.UnlockOSThread()
+		return nil, fmt.Errorf("open a disk queue: %w", err)
+	}
+	if err := ring.RegisterBuffers([][]byte{arena}); err != nil {
+		err = errors.Join(fmt.Errorf("open a disk queue: %w", err), ring.Close())
+		runtime.UnlockOSThread()
+		return nil, err
+	}
+	return &uringQueue{ring: ring, ended: make([]iouring.Completion, 2*depth)}, nil
+}
+
+// directBytesMax is the longest write that takes the shorter way of a plain
+// system call when nothing else is in flight.
+const directBytesMax = 64 << 10
+
+// uringQueue keeps what is queued until Wait, so that one operation with
+// nothing beside it can take the shorter way of a plain system call: the ring
+// costs a switch to another thread and gains nothing at depth 1.
+type uringQueue struct {
+	ring    *iouring.Ring
+	pending []operation
+	ended   []iouring.Completion
+}
+
+func (q *uringQueue) Write(f File, buf []byte, at int64, tag uint64) {
+	q.pending = append(q.pending, operation{file: f.(*posixFile), buf: buf, at: at, tag: tag})
+}
+
+func (q *uringQueue) WriteDurable(f File, buf []byte, at int64, tag uint64) {
+	q.pending = append(q.pending, operation{file: f.(*posixFile), buf: buf, at: at, tag: tag, sync: true})
+}
+
+func (q *uringQueue) SyncData(f File, tag uint64) {
+	q.pending = append(q.pending, operation{file: f.(*posixFile), tag: tag, sync: true})
+}
+
+func (q *uringQueue) Wait(done []Completion) (int, error) {
+	if len(q.pending) == 1 && q.ring.InFlight() == 0 && len(q.pending[0].buf) < directBytesMax {
+		o := q.pending[0]
+		q.pending = q.pending[:0]
+		done[0] = Completion{Tag: o.tag, Err: o.run()}
+		return 1, nil
+	}
+	if err := q.hand(); err != nil {
+		return 0, err
+	}
+	n, err := q.ring.Wait(1, -1, q.ended[:min(len(done), len(q.ended))])
+	for i, e := range q.ended[:n] {
+		done[i] = Completion{Tag: e.Tag, Err: e.Err}
+		if e.Err != nil {
+			done[i].Err = classify(e.Err)
+		}
+	}
+	return n, err
+}
+
+// hand moves the pending operations to the ring.
+func (q *uringQueue) hand() error {
+	for i, o := range q.pending {
+		if err := q.queue(o); err != nil {
+			q.pending = q.pending[:copy(q.pending, q.pending[i:])]
+			return err
+		}
+	}
+	clear(q.pending)
+	q.pending = q.pending[:0]
+	return nil
+}
+
+func (q *uringQueue) queue(o operation) error {
+	if o.buf == nil {
+		return q.ring.SyncData(o.file.ring, 0, o.tag)
+	}
+	flags := iouring.Whole
+	if o.sync {
+		flags |= iouring.DataSync
+	}
+	return q.ring.WriteFixed(o.file.ring, 0, o.buf, o.at, flags, o.tag)
+}
+
+func (q *uringQueue) Wake() { q.ring.Wake() }
+
+func (q *uringQueue) Close() error {
+	err := q.hand()
+	err = errors.Join(err, q.ring.Close())
+	runtime.UnlockOSThread()
+	return err
+}

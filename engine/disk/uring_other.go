@@ -1,0 +1,10 @@
+//go:build unix && !linux
+
+package disk
+
+import "github.com/apogeemq/apogee/iouring"
+
+func openUring(*Posix) (Disk, error) {
+	_, err := iouring.Probe()
+	return nil, err
+}
