@@ -1,0 +1,18 @@
+package offset_test
+
+import (
+	"testing"
+
+	"github.com/apogeemq/apogee/engine/projection"
+	"github.com/apogeemq/apogee/engine/projection/offset"
+	"github.com/apogeemq/apogee/engine/projection/projectiontest"
+)
+
+func create() projection.Projection { return offset.New() }
+
+func TestTheProjectionPassesTheSuite(t *testing.T) {
+	t.Parallel()
+	projectiontest.Run(t, create)
+}
+
+func FuzzRestore(f *testing.F) { projectiontest.FuzzRestore(f, create) }

@@ -1,0 +1,18 @@
+package topic_test
+
+import (
+	"testing"
+
+	"github.com/apogeemq/apogee/engine/projection"
+	"github.com/apogeemq/apogee/engine/projection/projectiontest"
+	"github.com/apogeemq/apogee/engine/projection/topic"
+)
+
+func create() projection.Projection { return topic.New() }
+
+func TestTheProjectionPassesTheSuite(t *testing.T) {
+	t.Parallel()
+	projectiontest.Run(t, create)
+}
+
+func FuzzRestore(f *testing.F) { projectiontest.FuzzRestore(f, create) }
