@@ -1,0 +1,225 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/apogeemq/apogee/engine/commitlog"
+	"github.com/apogeemq/apogee/engine/event"
+	"github.com/apogeemq/apogee/engine/projection"
+	"github.com/apogeemq/apogee/engine/projection/offset"
+	"github.com/apogeemq/apogee/engine/projection/queue"
+	"github.com/apogeemq/apogee/engine/projection/topic"
+)
+
+// Engine is an open log with its projections.
+type Engine struct {
+	opts Options
+	log  *commitlog.Log
+
+	queues      *queue.Index
+	topics      *topic.Table
+	offsets     *offset.Table
+	projections []projection.Projection
+
+	committed atomic.Uint64
+	applied   atomic.Uint64
+	position  atomic.Uint64 // after the last applied frame
+
+	listeners atomic.Pointer[[]func([]event.Queue)]
+	touched   []event.Queue // owned by the apply goroutine
+	cursor    *commitlog.Cursor
+
+	work    chan struct{} // Committed may have moved
+	stop    chan struct{}
+	stopped sync.WaitGroup
+
+	waitMu  sync.Mutex
+	waiting *sync.Cond
+	failure error
+	readers sync.Pool
+	reads   sync.RWMutex // held for reading while a reader uses the log
+	closed  bool
+}
+
+// Marks of an engine, as indexes of frames:
+// Trimmed ≤ Applied ≤ Committed ≤ Appended and Durable ≤ Written ≤ Appended.
+type Marks struct {
+	commitlog.Marks
+	Trimmed         event.Index    // dropped by retention
+	Applied         event.Index    // visible in the projections
+	Committed       event.Index    // the mark that Options.CommitAt names has passed
+	TrimmedPosition event.Position // where the log begins
+	AppliedPosition event.Position // after the last applied frame
+}
+
+// Open opens the log and rebuilds what is not the log from it. It returns when
+// everything in the log is applied.
+func Open(opts Options) (*Engine, commitlog.Recovery, error) {
+	opts = opts.withDefaults()
+	if err := opts.validate(); err != nil {
+		return nil, commitlog.Recovery{}, err
+	}
+	e := &Engine{
+		opts: opts, queues: queue.New(), topics: topic.New(), offsets: offset.New(),
+		work: make(chan struct{}, 1), stop: make(chan struct{}),
+	}
+	e.projections = []projection.Projection{e.queues, e.topics, e.offsets}
+	e.waiting = sync.NewCond(&e.waitMu)
+	e.listeners.Store(&[]func([]event.Queue){})
+	r, err := e.openLog()
+	if err != nil {
+		return nil, r, err
+	}
+	e.readers.New = func() any { return e.log.NewReader() }
+	if err := e.replay(r); err != nil {
+		return nil, r, errors.Join(err, e.log.Close())
+	}
+	e.stopped.Add(2)
+	go e.applyLoop()
+	go e.tickLoop()
+	return e, r, nil
+}
+
+func (e *Engine) openLog() (commitlog.Recovery, error) {
+	o := e.opts.Log
+	o.Source = e.opts.Source
+	o.OnMarks = e.wake
+	o.Policy = commitlog.FlushOnRequest
+	if e.opts.CommitAt == CommitDurable {
+		o.Policy = commitlog.FlushAtOnce
+	}
+	l, r, err := commitlog.Open(o)
+	e.log = l
+	return r, err
+}
+
+// replay applies everything that was found in the log.
+func (e *Engine) replay(r commitlog.Recovery) error {
+	first, base := e.log.First()
+	e.applied.Store(uint64(first - 1))
+	e.position.Store(uint64(base))
+	e.cursor = e.log.CursorFrom(first)
+	if e.opts.CommitAt == CommitExternal {
+		return nil
+	}
+	e.committed.Store(uint64(r.End))
+	if err := e.applyThrough(r.End); err != nil {
+		return fmt.Errorf("rebuild from the log: %w", err)
+	}
+	return nil
+}
+
+// wake tells the apply goroutine to look at the marks.
+func (e *Engine) wake() {
+	select {
+	case e.work <- struct{}{}:
+	default:
+	}
+}
+
+// Commit moves Committed to index; only with CommitExternal.
+func (e *Engine) Commit(index event.Index) {
+	if e.opts.CommitAt != CommitExternal {
+		panic("BUG: engine: Commit is for an engine that others commit")
+	}
+	e.committed.Store(uint64(index))
+	e.wake()
+}
+
+// tickLoop drives what happens by time: syncs in ASYNC mode, once-a-second work.
+func (e *Engine) tickLoop() {
+	defer e.stopped.Done()
+	second := time.NewTicker(time.Second)
+	defer second.Stop()
+	flush := time.NewTicker(e.opts.FlushInterval)
+	defer flush.Stop()
+	for {
+		select {
+		case <-e.stop:
+			return
+		case <-second.C:
+			e.log.Tick()
+		case <-flush.C:
+			e.log.Flush()
+		}
+	}
+}
+
+// Log is the engine's log: for whoever appends to it, and for tools.
+func (e *Engine) Log() *commitlog.Log { return e.log }
+
+// Topics is the projection of topics.
+func (e *Engine) Topics() *topic.Table { return e.topics }
+
+// Offsets is the projection of consumer offsets.
+func (e *Engine) Offsets() *offset.Table { return e.offsets }
+
+// Projections lists all of them, for dumps and checkpoints.
+func (e *Engine) Projections() []projection.Projection { return e.projections }
+
+// Marks returns the current marks.
+func (e *Engine) Marks() Marks {
+	m := Marks{Applied: event.Index(e.applied.Load()), AppliedPosition: event.Position(e.position.Load())}
+	m.Committed = event.Index(e.committed.Load())
+	m.Marks = e.log.Marks()
+	first, base := e.log.First()
+	m.Trimmed, m.TrimmedPosition = first-1, base
+	return m
+}
+
+// OnApplied registers f to be called on the apply goroutine after Applied has
+// moved, with the queues that got events. f must not block; the slice is valid
+// during the call and may name a queue more than once.
+func (e *Engine) OnApplied(f func([]event.Queue)) {
+	e.waitMu.Lock()
+	defer e.waitMu.Unlock()
+	old := *e.listeners.Load()
+	all := append(old[:len(old):len(old)], f)
+	e.listeners.Store(&all)
+}
+
+// WaitApplied blocks until the event at position is applied.
+func (e *Engine) WaitApplied(ctx context.Context, position event.Position) error {
+	unhook := context.AfterFunc(ctx, e.broadcast)
+	defer unhook()
+	e.waitMu.Lock()
+	defer e.waitMu.Unlock()
+	for event.Position(e.position.Load()) <= position {
+		switch {
+		case ctx.Err() != nil:
+			return fmt.Errorf("wait until position %d is applied: %w", position, ctx.Err())
+		case e.failure != nil:
+			return e.failure
+		}
+		e.waiting.Wait()
+	}
+	return nil
+}
+
+func (e *Engine) broadcast() {
+	e.waitMu.Lock()
+	e.waiting.Broadcast()
+	e.waitMu.Unlock()
+}
+
+// Close makes everything appended durable, applies what is committed and
+// releases the log. Nobody may read or propose any more.
+func (e *Engine) Close() error {
+	close(e.stop)
+	e.stopped.Wait()
+	e.waitMu.Lock()
+	if e.failure == nil {
+		e.failure = ErrClosed
+	}
+	e.waiting.Broadcast()
+	e.waitMu.Unlock()
+	e.reads.Lock()
+	e.closed = true
+	e.reads.Unlock()
+	return e.log.Close()
+}

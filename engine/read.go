@@ -1,0 +1,152 @@
+package engine
+
+import (
+	"fmt"
+
+	"github.com/apogeemq/apogee/engine/commitlog"
+	"github.com/apogeemq/apogee/engine/event"
+	"github.com/apogeemq/apogee/engine/projection/queue"
+)
+
+// Message is one event as read. Event is valid until the visit returns.
+type Message struct {
+	Event     event.Event
+	Position  event.Position
+	Offset    event.Offset // in its queue, -1 where it is unknown
+	Timestamp int64        // Unix milliseconds
+}
+
+// ReadLimits bound one read of a queue. At least one matching message is
+// visited, whatever its size.
+type ReadLimits struct {
+	Count int // matching messages
+	Bytes int // of payloads
+	Scan  int // entries looked at, matching or not
+}
+
+// lookupEntries is how many index entries are taken at once.
+const lookupEntries = 32
+
+// Bounds returns the oldest offset that a queue holds and the next one it will
+// give out: 0, 0 where the queue is unknown.
+func (e *Engine) Bounds(q event.Queue) (first, next event.Offset) { return e.queues.Bounds(q) }
+
+// Queues lists the queues that have or had events.
+func (e *Engine) Queues() []event.Queue { return e.queues.Queues() }
+
+// ReadQueue visits applied events of q from offset from on, in order. match
+// decides by tag code, nil for all. It returns the offset after the last event
+// that it looked at. An offset outside Bounds visits nothing.
+func (e *Engine) ReadQueue(q event.Queue, from event.Offset, limits ReadLimits, match func(tag int32) bool, visit func(Message) error) (event.Offset, error) {
+	r, release, err := e.reader()
+	if err != nil {
+		return from, err
+	}
+	defer release()
+	var entries [lookupEntries]queue.Entry
+	left := limits
+	for left.Scan > 0 && left.Count > 0 {
+		n := e.queues.Lookup(q, from, entries[:min(lookupEntries, left.Scan)])
+		if n == 0 {
+			break
+		}
+		left.Scan -= n
+		next, more, err := visitEntries(r, entries[:n], from, &left, limits, match, visit)
+		if err != nil || !more {
+			return next, err
+		}
+		from = next
+	}
+	return from, nil
+}
+
+// visitEntries visits what matches until a limit is reached.
+func visitEntries(r *commitlog.Reader, entries []queue.Entry, from event.Offset, left *ReadLimits, limits ReadLimits, match func(int32) bool, visit func(Message) error) (next event.Offset, more bool, err error) {
+	for i := range entries {
+		en := &entries[i]
+		if match != nil && !match(en.Tag) {
+			from++
+			continue
+		}
+		if left.Count == 0 || int(en.Bytes) > left.Bytes && left.Count < limits.Count {
+			return from, false, nil
+		}
+		left.Count--
+		left.Bytes -= int(en.Bytes)
+		place := commitlog.Place{Segment: en.Segment, Offset: int64(en.FrameOffset), Position: en.Position, Bytes: int(en.Bytes)}
+		err := r.Read(place, func(ev commitlog.Event) error {
+			return visit(Message{Event: ev.Bytes, Position: ev.Position, Offset: from, Timestamp: ev.Timestamp})
+		})
+		if err != nil {
+			return from, false, err
+		}
+		from++
+	}
+	return from, true, nil
+}
+
+// ReadAt visits the applied event that begins at position. ErrNotFound where
+// none does, or it was trimmed.
+func (e *Engine) ReadAt(position event.Position, visit func(Message) error) error {
+	if applied := event.Position(e.position.Load()); position >= applied {
+		return fmt.Errorf("read position %d: %w; the log is applied up to %d", position, ErrNotFound, applied)
+	}
+	r, release, err := e.reader()
+	if err != nil {
+		return err
+	}
+	defer release()
+	return r.Find(position, func(ev commitlog.Event) error {
+		return visit(Message{Event: ev.Bytes, Position: ev.Position, Offset: -1, Timestamp: ev.Timestamp})
+	})
+}
+
+// Boundary says which of two neighbours a search by time returns.
+type Boundary uint8
+
+const (
+	// Lower: the first event whose time is at or after the one asked for.
+	Lower Boundary = iota
+	// Upper: the last event whose time is at or before the one asked for.
+	Upper
+)
+
+// OffsetAt searches a queue by time, as RocketMQ's SEARCH_OFFSET_BY_TIMESTAMP
+// does. Lower gives the next offset where all events are older; Upper gives
+// the first offset where all are newer.
+func (e *Engine) OffsetAt(q event.Queue, ms int64, b Boundary) (event.Offset, error) {
+	if b == Upper {
+		at, err := e.firstAtOrAfter(q, ms+1)
+		first, _ := e.Bounds(q)
+		return max(at-1, first), err
+	}
+	return e.firstAtOrAfter(q, ms)
+}
+
+// firstAtOrAfter is the offset of the first event with time ≥ ms, or the next offset.
+func (e *Engine) firstAtOrAfter(q event.Queue, ms int64) (event.Offset, error) {
+	from, to := e.queues.BlockAt(q, ms)
+	found := to
+	_, err := e.ReadQueue(q, from, ReadLimits{Count: int(to - from), Bytes: 1 << 30, Scan: int(to - from)}, nil, func(m Message) error {
+		if m.Timestamp >= ms && m.Offset < found {
+			found = m.Offset
+		}
+		return nil
+	})
+	return found, err
+}
+
+// reader takes a reader of the log; release gives it back.
+func (e *Engine) reader() (*commitlog.Reader, func(), error) {
+	e.reads.RLock()
+	if e.closed {
+		e.reads.RUnlock()
+		return nil, nil, fmt.Errorf("read: %w", ErrClosed)
+	}
+	r := e.readers.Get().(*commitlog.Reader)
+	return r, func() {
+		r.Release()
+		e.readers.Put(r)
+		e.reads.RUnlock()
+	}, nil
+}
