@@ -1,0 +1,351 @@
+package replication
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/apogeemq/apogee/engine"
+	"github.com/apogeemq/apogee/engine/commitlog"
+	"github.com/apogeemq/apogee/engine/event"
+)
+
+// batchBytesMax closes a batch that is still waiting; the next one is begun.
+const batchBytesMax = 1 << 20
+
+// ProposerOptions are the limits of a Proposer.
+type ProposerOptions struct {
+	// WaitingBytes bounds the encoded events that wait to be committed.
+	WaitingBytes int
+	// WaitTime is how long Propose holds its caller when the bound is reached
+	// (RocketMQ's waitTimeMillsInSendQueue).
+	WaitTime time.Duration
+	// FlushTimeout completes a proposal as late (RocketMQ's syncFlushTimeout).
+	FlushTimeout time.Duration
+	// Now is the clock, Unix milliseconds.
+	Now func() int64
+	// Completed is called after a run of completions, on the same goroutine:
+	// the place to flush replies.
+	Completed func()
+}
+
+// Proposer gathers proposals into batches and completes them in log order.
+type Proposer struct {
+	opts   ProposerOptions
+	engine *engine.Engine
+	log    *commitlog.Log
+	seed   event.Seed
+	term   event.Term
+
+	mu       sync.Mutex
+	open     *batch   // gathers proposals
+	closed   []*batch // full, oldest first, waiting for the log
+	inflight []*batch // in the log, not committed, oldest first
+	spare    []*batch
+	next     map[event.Queue]event.Offset // Applied plus what is on its way
+	waiting  int                          // bytes
+	stopped  bool
+	room     chan struct{} // closed when bytes were released while somebody waits
+
+	completing sync.Mutex // completions run one at a time
+}
+
+// batch is the data of one frame and the proposals in it.
+type batch struct {
+	data   []byte
+	events int
+	parts  []part
+	ticket commitlog.Ticket
+	since  int64 // when it was appended, Unix milliseconds
+	late   bool  // completed as late; nobody waits any more
+}
+
+type part struct {
+	proposal *engine.Proposal
+	at       int // of its first event in data
+}
+
+func newProposer(o ProposerOptions) *Proposer {
+	return &Proposer{opts: o, open: &batch{}, next: make(map[event.Queue]event.Offset)}
+}
+
+// attach connects the proposer to an engine that is open.
+func (p *Proposer) attach(e *engine.Engine, term event.Term) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.engine, p.log, p.term = e, e.Log(), term
+	p.seed = p.log.Seed()
+}
+
+// Propose places the proposal in the order. An error means that nothing was
+// stored and Complete will not be called: engine.ErrBusy when too many bytes
+// wait for longer than WaitTime, engine.ErrTooLarge, engine.ErrClosed.
+func (p *Proposer) Propose(proposal *engine.Proposal) error {
+	for i := range proposal.Drafts {
+		if err := proposal.Drafts[i].Validate(); err != nil {
+			return err
+		}
+	}
+	n := proposal.EncodedBytes()
+	if most := p.log.DataBytesMax(); n > most {
+		return fmt.Errorf("propose %d bytes: %w; at most %d are allowed", n, engine.ErrTooLarge, most)
+	}
+	p.mu.Lock()
+	if err := p.admitLocked(n); err != nil {
+		p.mu.Unlock()
+		return err
+	}
+	idle := p.gatherLocked(proposal, n)
+	p.mu.Unlock()
+	if idle {
+		p.log.Wake()
+	}
+	return nil
+}
+
+// admitLocked waits for room. The lock is released while it waits.
+func (p *Proposer) admitLocked(n int) error {
+	var timeout <-chan time.Time
+	for {
+		switch {
+		case p.stopped:
+			return fmt.Errorf("propose: %w", engine.ErrClosed)
+		case p.waiting == 0 || p.waiting+n <= p.opts.WaitingBytes:
+			return nil
+		}
+		if timeout == nil {
+			timer := time.NewTimer(p.opts.WaitTime)
+			defer timer.Stop()
+			timeout = timer.C
+		}
+		if p.room == nil {
+			p.room = make(chan struct{})
+		}
+		room := p.room
+		p.mu.Unlock()
+		var late bool
+		select {
+		case <-room:
+		case <-timeout:
+			late = true
+		}
+		p.mu.Lock()
+		if late {
+			return fmt.Errorf("propose: %w: %d bytes for longer than %v", engine.ErrBusy, p.waiting, p.opts.WaitTime)
+		}
+	}
+}
+
+// gatherLocked encodes the proposal into the open batch and reports whether
+// the flusher may be idle.
+func (p *Proposer) gatherLocked(proposal *engine.Proposal, n int) (idle bool) {
+	b := p.open
+	if len(b.data) > 0 && len(b.data)+n > batchBytesMax {
+		p.closed = append(p.closed, b)
+		b = p.takeSpareLocked()
+		p.open = b
+	}
+	idle = len(b.data) == 0
+	at := len(b.data)
+	if cap(b.data) < at+n {
+		grown := make([]byte, at, max(at+n, 2*cap(b.data), 64<<10))
+		copy(grown, b.data)
+		b.data = grown
+	}
+	b.data = b.data[:at+n]
+	p.count(proposal)
+	to := at
+	for i := range proposal.Drafts {
+		d := &proposal.Drafts[i]
+		size := d.EncodedBytes()
+		d.Encode(b.data[to:to+size], p.seed)
+		to += size
+	}
+	b.events += len(proposal.Drafts)
+	b.parts = append(b.parts, part{proposal: proposal, at: at})
+	p.waiting += n
+	return idle
+}
+
+// count gives the proposal its queue offsets.
+func (p *Proposer) count(proposal *engine.Proposal) {
+	proposal.Offset = -1
+	for i := range proposal.Drafts {
+		d := &proposal.Drafts[i]
+		if d.Kind == event.KindTopicDeleted {
+			p.forget(d.Topic)
+		}
+		if d.Stream != event.StreamQueue {
+			continue
+		}
+		q := event.Queue{Topic: d.Topic, ID: d.Queue}
+		next, known := p.next[q]
+		if !known {
+			_, next = p.engine.Bounds(q)
+		}
+		if proposal.Offset < 0 {
+			proposal.Offset = next
+		}
+		p.next[q] = next + 1
+	}
+}
+
+// forget drops the counters of a topic incarnation that is being deleted.
+func (p *Proposer) forget(topic event.TopicID) {
+	for q := range p.next {
+		if q.Topic == topic {
+			delete(p.next, q)
+		}
+	}
+}
+
+func (p *Proposer) takeSpareLocked() *batch {
+	if n := len(p.spare); n > 0 {
+		b := p.spare[n-1]
+		p.spare = p.spare[:n-1]
+		return b
+	}
+	return &batch{}
+}
+
+// source gives the log the next batch, if it has atLeast bytes. It runs on the
+// flusher's goroutine: a batch closes when the disk is ready for it.
+func (p *Proposer) source(atLeast int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	var b *batch
+	switch {
+	case len(p.closed) > 0:
+		b = p.closed[0]
+		p.closed = append(p.closed[:0], p.closed[1:]...)
+	case len(p.open.data) >= atLeast:
+		b = p.open
+		p.open = p.takeSpareLocked()
+	default:
+		return
+	}
+	b.since = p.opts.Now()
+	ticket, err := p.log.Append(commitlog.Batch{
+		Kind: commitlog.FrameEvents, Term: p.term, Events: b.events, Timestamp: b.since, Data: b.data,
+	})
+	if err != nil {
+		// The log has failed or was closed under us: the process is ending.
+		p.stopped = true
+		p.closed = append([]*batch{b}, p.closed...)
+		return
+	}
+	b.ticket = ticket
+	p.inflight = append(p.inflight, b)
+}
+
+// committed completes the proposals of all frames that are committed. It runs
+// on the engine's apply goroutine.
+func (p *Proposer) committed(m engine.Marks) {
+	p.completing.Lock()
+	defer p.completing.Unlock()
+	did := false
+	for {
+		b := p.nextCommitted(m.Committed)
+		if b == nil {
+			break
+		}
+		if !b.late {
+			complete(b, engine.OutcomeCommitted)
+			did = true
+		}
+		p.recycle(b)
+	}
+	if did {
+		p.opts.Completed()
+	}
+}
+
+func (p *Proposer) nextCommitted(through event.Index) *batch {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if len(p.inflight) == 0 || p.inflight[0].ticket.Index > through {
+		return nil
+	}
+	b := p.inflight[0]
+	p.inflight = append(p.inflight[:0], p.inflight[1:]...)
+	return b
+}
+
+func complete(b *batch, outcome engine.Outcome) {
+	for i := range b.parts {
+		pr := b.parts[i].proposal
+		pr.Outcome = outcome
+		pr.Position = b.ticket.Position + event.Position(b.parts[i].at)
+		pr.Timestamp = b.ticket.Timestamp
+		b.parts[i].proposal = nil
+		pr.Completion.Complete(pr)
+	}
+}
+
+// spareBatches and spareBytesMax bound the memory kept for the next batches.
+const (
+	spareBatches  = 4
+	spareBytesMax = 2 * batchBytesMax
+)
+
+// recycle releases the bytes of a batch and keeps its memory for another.
+func (p *Proposer) recycle(b *batch) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.waiting -= len(b.data)
+	if p.room != nil {
+		close(p.room)
+		p.room = nil
+	}
+	if len(p.spare) < spareBatches && cap(b.data) <= spareBytesMax {
+		*b = batch{data: b.data[:0], parts: b.parts[:0]}
+		p.spare = append(p.spare, b)
+	}
+}
+
+// expire completes as late what was appended longer ago than FlushTimeout. The
+// batches stay in flight: their bytes count until the disk has answered.
+func (p *Proposer) expire() {
+	p.completing.Lock()
+	defer p.completing.Unlock()
+	limit := p.opts.Now() - p.opts.FlushTimeout.Milliseconds()
+	p.mu.Lock()
+	var late []*batch
+	for _, b := range p.inflight {
+		if b.since <= limit && !b.late {
+			b.late = true
+			late = append(late, b)
+		}
+	}
+	p.mu.Unlock()
+	for _, b := range late {
+		complete(b, engine.OutcomeFlushTimeout)
+	}
+	if len(late) > 0 {
+		p.opts.Completed()
+	}
+}
+
+// drain refuses further proposals and waits until all that were accepted are
+// complete, or until stop.
+func (p *Proposer) drain(stop <-chan time.Time) error {
+	for {
+		p.mu.Lock()
+		p.stopped = true
+		if p.waiting == 0 {
+			p.mu.Unlock()
+			return nil
+		}
+		if p.room == nil {
+			p.room = make(chan struct{})
+		}
+		room := p.room
+		p.mu.Unlock()
+		select {
+		case <-room:
+		case <-stop:
+			return errors.New("stop: proposals are still waiting for the disk; they stay in the log as far as they were written")
+		}
+	}
+}

@@ -1,0 +1,110 @@
+package replication
+
+import (
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"time"
+
+	"github.com/hashicorp/raft"
+
+	"github.com/apogeemq/apogee/engine"
+	"github.com/apogeemq/apogee/engine/commitlog"
+	"github.com/apogeemq/apogee/engine/event"
+)
+
+// SingleOptions open a node that is its own group.
+type SingleOptions struct {
+	Engine   engine.Options
+	Proposer ProposerOptions
+	// Address at which other nodes would reach this one; it stands in the
+	// first Raft configuration.
+	Address string
+}
+
+// Single is a group of one node: what it has written, or synced, is committed.
+type Single struct {
+	*Proposer
+	engine *engine.Engine
+	stop   chan struct{}
+	done   chan struct{}
+}
+
+// firstTerm is the term of a log that no election has happened in.
+const firstTerm event.Term = 1
+
+// lateCheck is how often proposals are checked for a late flush.
+const lateCheck = 100 * time.Millisecond
+
+// drainTime bounds how long Close waits for the disk.
+const drainTime = 30 * time.Second
+
+// OpenSingle opens the engine and its proposer.
+func OpenSingle(o SingleOptions) (*Single, commitlog.Recovery, error) {
+	creation, err := newCreation(o.Address, o.Proposer.Now())
+	if err != nil {
+		return nil, commitlog.Recovery{}, err
+	}
+	p := newProposer(o.Proposer)
+	o.Engine.Log.Create = creation
+	o.Engine.Source = p.source
+	o.Engine.OnCommitted = p.committed
+	e, recovery, err := engine.Open(o.Engine)
+	if err != nil {
+		return nil, recovery, err
+	}
+	_, term, _ := e.Log().End()
+	p.attach(e, max(term, firstTerm))
+	s := &Single{Proposer: p, engine: e, stop: make(chan struct{}), done: make(chan struct{})}
+	go s.watch()
+	return s, recovery, nil
+}
+
+// newCreation makes the identity and the first frame of a new log.
+func newCreation(address string, now int64) (commitlog.Creation, error) {
+	c := commitlog.Creation{Timestamp: now}
+	for _, id := range [][]byte{c.Meta.Log[:], c.Meta.Group[:], c.Meta.Node[:]} {
+		if _, err := rand.Read(id); err != nil {
+			return c, err
+		}
+	}
+	c.Configuration = FirstConfiguration(c.Meta.Node, address)
+	return c, nil
+}
+
+// FirstConfiguration encodes the Raft configuration that names a node as the
+// only voter, as hashicorp/raft reads it from a log.
+func FirstConfiguration(node [16]byte, address string) []byte {
+	return raft.EncodeConfiguration(raft.Configuration{Servers: []raft.Server{{
+		Suffrage: raft.Voter, ID: raft.ServerID(hex.EncodeToString(node[:])), Address: raft.ServerAddress(address),
+	}}})
+}
+
+// Engine of the node.
+func (s *Single) Engine() *engine.Engine { return s.engine }
+
+// watch completes what the disk keeps waiting.
+func (s *Single) watch() {
+	defer close(s.done)
+	t := time.NewTicker(lateCheck)
+	defer t.Stop()
+	for {
+		select {
+		case <-s.stop:
+			return
+		case <-t.C:
+			s.expire()
+		}
+	}
+}
+
+// Close refuses further proposals, waits until the accepted ones are complete
+// and closes the engine.
+func (s *Single) Close() error {
+	timer := time.NewTimer(drainTime)
+	defer timer.Stop()
+	err := s.drain(timer.C)
+	close(s.stop)
+	<-s.done
+	return errors.Join(err, s.engine.Close())
+}
