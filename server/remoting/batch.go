@@ -1,0 +1,30 @@
+package remoting
+
+// Batch collects replies to many connections, so that each connection gets one
+// write for all of them. It belongs to one goroutine at a time. The zero value
+// is ready.
+type Batch struct{ touched []*Conn }
+
+// Send encodes r into the output of rt's connection without writing it; a
+// large body is written at once instead of being copied. It does nothing for a
+// one-way request or a closed connection. r can be used again afterwards.
+func (b *Batch) Send(rt ReplyTo, r *Reply) {
+	if rt.Oneway {
+		return
+	}
+	rt.Conn.encodeReply(rt, r, b)
+}
+
+// Flush writes to every connection touched since the last Flush.
+func (b *Batch) Flush() {
+	for i, c := range b.touched {
+		c.mu.Lock()
+		if c.out.batch == b {
+			c.out.batch = nil
+		}
+		c.mu.Unlock()
+		c.Flush()
+		b.touched[i] = nil
+	}
+	b.touched = b.touched[:0]
+}
