@@ -1,0 +1,142 @@
+package nameserver
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/apogeemq/apogee/server/remoting"
+)
+
+// Defaults of a Config.
+const (
+	// DefaultBrokerTimeout is how long a silent broker stays in routes, unless
+	// it asks for another time when it registers.
+	DefaultBrokerTimeout = 120 * time.Second
+	// DefaultScanInterval is the time between two looks for silent brokers.
+	DefaultScanInterval = 5 * time.Second
+
+	// maxBrokerTimeout bounds what a broker may ask for.
+	maxBrokerTimeout = time.Hour
+)
+
+// DefaultLimits hold a large installation in less than a GiB of memory.
+var DefaultLimits = Limits{Brokers: 10_000, Routes: 1_000_000}
+
+// Config of a Server. The zero value is ready to use.
+type Config struct {
+	Clock         func() int64  // wall clock in ms; time.Now when nil
+	BrokerTimeout time.Duration // DefaultBrokerTimeout when 0
+	ScanInterval  time.Duration // DefaultScanInterval when 0
+	Limits        Limits        // DefaultLimits when zero
+	Log           *slog.Logger  // slog.Default() when nil
+}
+
+// Server answers the nameserver's requests. It implements remoting.Handler.
+type Server struct {
+	config  Config
+	table   *table
+	replies sync.Pool
+	meters  *meters
+}
+
+// New returns a Server that knows no broker yet.
+func New(c Config) *Server {
+	if c.Clock == nil {
+		c.Clock = func() int64 { return time.Now().UnixMilli() }
+	}
+	if c.BrokerTimeout == 0 {
+		c.BrokerTimeout = DefaultBrokerTimeout
+	}
+	if c.ScanInterval == 0 {
+		c.ScanInterval = DefaultScanInterval
+	}
+	if c.Limits == (Limits{}) {
+		c.Limits = DefaultLimits
+	}
+	if c.Log == nil {
+		c.Log = slog.Default()
+	}
+	s := &Server{config: c, table: newTable(c.Limits)}
+	s.replies.New = func() any { return new(remoting.Reply) }
+	s.meters = newMeters(s.table)
+	return s
+}
+
+// Run looks for silent brokers until the context ends. One Run per Server.
+func (s *Server) Run(ctx context.Context) {
+	ticker := time.NewTicker(s.config.ScanInterval)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+			s.ExpireBrokers()
+		}
+	}
+}
+
+// ExpireBrokers forgets the brokers that were silent for longer than their
+// timeout, closes their connections, and returns how many there were.
+func (s *Server) ExpireBrokers() int {
+	expired := s.table.expire(s.config.Clock())
+	for _, id := range expired {
+		s.config.Log.Warn("nameserver: broker silent for too long, removed from routes",
+			"broker", id.brokerName, "id", id.brokerID, "cluster", id.cluster, "address", id.address)
+	}
+	return len(expired)
+}
+
+// Closed implements remoting.Handler: what registered on a connection that is
+// gone leaves the routes at once.
+func (s *Server) Closed(c *remoting.Conn) {
+	for _, id := range s.table.disconnected(c.ID()) {
+		s.config.Log.Warn("nameserver: connection of broker closed, removed from routes",
+			"broker", id.brokerName, "id", id.brokerID, "cluster", id.cluster, "address", id.address)
+	}
+}
+
+// answer fills in the reply to one request. It runs on the reader goroutine of
+// the connection and keeps nothing of the command.
+type answer func(s *Server, c *remoting.Conn, cmd *remoting.Command, r *remoting.Reply)
+
+// answers is every request the nameserver knows.
+var answers = map[int32]answer{
+	remoting.RequestGetRouteInfoByTopic:       (*Server).route,
+	remoting.RequestGetBrokerClusterInfo:      (*Server).clusterInfo,
+	remoting.RequestGetBrokerMemberGroup:      (*Server).memberGroup,
+	remoting.RequestRegisterBroker:            (*Server).register,
+	remoting.RequestUnregisterBroker:          (*Server).unregister,
+	remoting.RequestBrokerHeartbeat:           (*Server).heartbeat,
+	remoting.RequestQueryDataVersion:          (*Server).queryVersion,
+	remoting.RequestGetAllTopicList:           (*Server).allTopics,
+	remoting.RequestGetTopicsByCluster:        (*Server).topicsOfCluster,
+	remoting.RequestGetSystemTopicListFromNS:  (*Server).systemTopics,
+	remoting.RequestGetUnitTopicList:          (*Server).unitTopics,
+	remoting.RequestGetHasUnitSubTopicList:    (*Server).unitTopics,
+	remoting.RequestGetHasUnitSubUnunitTopics: (*Server).unitTopics,
+	remoting.RequestDeleteTopicInNameserver:   (*Server).deleteTopic,
+	remoting.RequestWipeWritePermOfBroker:     (*Server).wipeWritePermission,
+	remoting.RequestAddWritePermOfBroker:      (*Server).addWritePermission,
+}
+
+// Handle implements remoting.Handler.
+func (s *Server) Handle(rt remoting.ReplyTo, cmd *remoting.Command) {
+	r := s.replies.Get().(*remoting.Reply)
+	r.Reset()
+	if fill, ok := answers[cmd.Code]; ok {
+		fill(s, rt.Conn, cmd, r)
+	} else {
+		refuse(r, remoting.ResponseRequestCodeNotSupported, fmt.Sprintf(" request type %d not supported", cmd.Code))
+	}
+	s.meters.answered(cmd.Code, r.Code)
+	rt.Send(r)
+	s.replies.Put(r)
+}
+
+func refuse(r *remoting.Reply, code int32, remark string) {
+	r.Code, r.Remark = code, remark
+}
