@@ -1,0 +1,169 @@
+package broker
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"sync"
+
+	"github.com/apogeemq/apogee/engine"
+	"github.com/apogeemq/apogee/engine/event"
+	"github.com/apogeemq/apogee/engine/projection/offset"
+	"github.com/apogeemq/apogee/engine/projection/topic"
+	"github.com/apogeemq/apogee/server/broker/record"
+	"github.com/apogeemq/apogee/server/remoting"
+)
+
+// Proposer stores events. It encodes the drafts before Propose returns, so
+// that payloads may borrow a connection's buffer. After an error nothing is
+// stored and Complete is not called. It may hold the caller up for a while
+// when too many bytes wait.
+type Proposer interface {
+	Propose(p *engine.Proposal) error
+}
+
+// Queues reads the messages of queues. It shows applied events only.
+type Queues interface {
+	Bounds(q event.Queue) (first, next event.Offset)
+	ReadQueue(q event.Queue, from event.Offset, limits engine.ReadLimits, match func(tag int32) bool,
+		visit func(engine.Message) error) (next event.Offset, err error)
+	OffsetAt(q event.Queue, millis int64, boundary engine.Boundary) (event.Offset, error)
+}
+
+// Topics are the topics as applied.
+type Topics interface {
+	Get(name string) (topic.Topic, bool)
+	GetBytes(name []byte) (topic.Topic, bool) // does not keep name
+	All() []topic.Topic
+	NextID() event.TopicID
+	Version() uint64
+}
+
+// Offsets are the consumer offsets as applied.
+type Offsets interface {
+	Get(group string, q event.Queue) (offset.Commit, bool)
+}
+
+// Progress tells how far the log has come.
+type Progress interface {
+	// OnApplied registers f, which is called after events have become visible,
+	// with the queues that got some. f must not block or keep the slice.
+	OnApplied(f func(queues []event.Queue))
+	// WaitApplied returns when the event at position is visible.
+	WaitApplied(ctx context.Context, position event.Position) error
+	Marks() engine.Marks
+}
+
+// Dependencies are what a broker works with.
+type Dependencies struct {
+	Proposer Proposer
+	Queues   Queues
+	Topics   Topics
+	Offsets  Offsets
+	Progress Progress
+}
+
+// Broker is a remoting.Handler.
+type Broker struct {
+	config  Config
+	topics  Topics
+	metrics *brokerMetrics
+
+	handlers map[int32]handler
+
+	sender   *sender
+	puller   *puller
+	reads    *readPool
+	holds    *holds
+	commits  *commits
+	creator  *topicCreator
+	clients  *clients
+	locks    *queueLocks
+	queues   Queues
+	offsets  Offsets
+	progress Progress
+
+	stop    context.CancelFunc
+	work    sync.WaitGroup
+	closing sync.Once
+	closed  error
+}
+
+var _ remoting.Handler = (*Broker)(nil)
+
+// New starts a broker. Close it when it is no longer needed. Its system topics
+// exist after CreateSystemTopics.
+func New(c Config, d Dependencies) (*Broker, error) {
+	if err := c.validate(); err != nil {
+		return nil, err
+	}
+	if d.Proposer == nil || d.Queues == nil || d.Topics == nil || d.Offsets == nil || d.Progress == nil {
+		return nil, errors.New("configure broker: all dependencies must be set")
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	b := &Broker{config: c, topics: d.Topics, queues: d.Queues, offsets: d.Offsets, progress: d.Progress, stop: stop}
+	b.metrics = newBrokerMetrics(&b.config)
+	b.locks = newQueueLocks(&b.config)
+	b.clients = newClients(&b.config, notifyGroupChange)
+	b.creator = newTopicCreator(&b.config, d)
+	b.commits = newCommits(&b.config, d, b.metrics)
+	b.reads = newReadPool(&b.config, b.metrics)
+	b.puller = &puller{broker: b}
+	b.holds = newHolds(&b.config, b.puller.expire)
+	b.sender = newSender(b, d.Proposer, record.NewUniqueKeys(c.Address.Addr(), c.ProcessID, rand.Uint32(), c.Zone))
+	b.handlers = b.dispatchTable()
+	b.metrics.observe(b)
+
+	for _, run := range []func(context.Context){
+		b.sender.replier.run, b.holds.run, b.commits.run, b.creator.run, b.clients.runNotices, b.sweep,
+	} {
+		b.work.Go(func() { run(ctx) })
+	}
+	for range c.Limits.Readers {
+		b.work.Go(b.reads.run)
+	}
+	d.Progress.OnApplied(b.onApplied)
+	return b, nil
+}
+
+// Closed forgets what belongs to a connection that is gone.
+func (b *Broker) Closed(c *remoting.Conn) {
+	b.holds.drop(c)
+	b.clients.remove(c)
+}
+
+// onApplied runs on the apply goroutine.
+func (b *Broker) onApplied(queues []event.Queue) {
+	b.creator.noticeChanges()
+	for _, q := range queues {
+		b.wake(q)
+	}
+}
+
+// wake moves the pulls held for a queue to the read pool.
+func (b *Broker) wake(q event.Queue) {
+	for r := b.holds.take(q); r != nil; {
+		next := r.links[byQueue].next
+		r.links[byQueue] = link{}
+		b.reads.resume(r)
+		r = next
+	}
+}
+
+// ReleasePulls answers all held pulls and holds no more. It is called before
+// the connections are drained, as a drained connection waits for its answers.
+func (b *Broker) ReleasePulls() { b.holds.release() }
+
+// Close stores the gathered offsets and stops all goroutines. The connections
+// must have been shut down before, the proposer must still work. The error
+// says which offsets could not be stored.
+func (b *Broker) Close() error {
+	b.closing.Do(func() {
+		b.holds.release()
+		b.closed = b.commits.close()
+		b.stop()
+		b.reads.close()
+		b.work.Wait()
+	})
+	return b.closed
+}

@@ -1,0 +1,317 @@
+package broker
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/apogeemq/apogee/engine"
+	"github.com/apogeemq/apogee/engine/event"
+	"github.com/apogeemq/apogee/server/broker/record"
+	"github.com/apogeemq/apogee/server/remoting"
+)
+
+// Values of forbiddenType in a refused pull.
+const (
+	forbiddenByBroker = 1
+	forbiddenByTopic  = 3
+)
+
+// pullRequest is one pull: from the reader goroutine by way of the read pool
+// or the holds to its answer. It is pooled.
+type pullRequest struct {
+	puller   *puller
+	replyTo  remoting.ReplyTo
+	group    string
+	topic    string
+	queue    event.Queue
+	asked    event.Offset // as the client asked
+	offset   event.Offset // the same, or after what was found not to match
+	messages int
+	filter   filter // the codes may belong to a subscription
+	codes    []int32
+	match    func(tag int32) bool
+	held     bool
+	deadline time.Time // until when it may be held, zero for not at all
+
+	links [linkKinds]link // of the holds
+	heap  int             // place in the holds' heap
+}
+
+// puller serves the pull requests.
+type puller struct {
+	broker *Broker
+	pool   sync.Pool // of *pullRequest
+}
+
+func (p *puller) take() *pullRequest {
+	if r, ok := p.pool.Get().(*pullRequest); ok {
+		return r
+	}
+	r := &pullRequest{puller: p, heap: notInHeap}
+	r.match = func(tag int32) bool { return r.filter.matches(tag) }
+	return r
+}
+
+// finish takes back a request that has been answered or dropped.
+func (p *puller) finish(r *pullRequest) {
+	*r = pullRequest{puller: p, codes: r.codes[:0], match: r.match, heap: notInHeap}
+	p.pool.Put(r)
+}
+
+// handle checks the request, commits the offset that comes with it, and
+// answers, holds, or hands over to the read pool.
+func (p *puller) handle(rt remoting.ReplyTo, cmd *remoting.Command) {
+	var h pullHeader
+	if err := h.parse(cmd); err != nil {
+		p.broker.answerError(rt, err)
+		return
+	}
+	r := p.take()
+	r.replyTo = rt
+	if forbidden, err := p.admit(r, &h); err != nil {
+		p.refuse(r, err, forbidden)
+		return
+	}
+	if h.systemFlag&pullCommitsOffset != 0 && h.commitOffset >= 0 {
+		// When the table is full the value is dropped: it comes again with the
+		// next pull.
+		_ = p.broker.commits.gather(commitKey{r.group, r.queue}, event.Offset(h.commitOffset), p.broker.clientName(rt.Conn))
+	}
+	p.start(r)
+}
+
+// start looks where the wanted offset lies.
+func (p *puller) start(r *pullRequest) {
+	first, next := p.broker.queues.Bounds(r.queue)
+	if first <= r.offset && r.offset < next {
+		if !p.broker.reads.submit(r) {
+			p.refuse(r, refuse(remoting.ResponseFlowControl, "too many reads wait, pull again later"), 0)
+		}
+		return
+	}
+	p.answerOutside(r, first, next)
+}
+
+// admit makes RocketMQ's checks in RocketMQ's order and fills r. forbidden is
+// the response's forbiddenType, 0 for none.
+func (p *puller) admit(r *pullRequest, h *pullHeader) (forbidden int64, err error) {
+	b := p.broker
+	if b.config.Permission&PermissionRead == 0 {
+		return forbiddenByBroker, refuse(remoting.ResponseNoPermission, "the broker[%s] pulling message is forbidden", b.config.Address.Addr())
+	}
+	if err := checkGroupName(h.group); err != nil {
+		return 0, err
+	}
+	t, found := b.topics.GetBytes(h.topic)
+	if !found {
+		return 0, refuse(remoting.ResponseTopicNotExist, "topic[%s] not exist, apply first please!", h.topic)
+	}
+	if permissionOf(t.Config.Attributes)&PermissionRead == 0 {
+		return forbiddenByTopic, refuse(remoting.ResponseNoPermission, "the topic[%s] pulling message is forbidden", h.topic)
+	}
+	if h.queueID < 0 || int64(h.queueID) >= int64(t.Config.ReadQueues) {
+		return 0, refuse(remoting.ResponseInvalidParameter, "queueId[%d] is illegal, topic:[%s] topicConfig.readQueueNums:[%d] consumer:[%v]",
+			h.queueID, h.topic, t.Config.ReadQueues, r.replyTo.Conn.RemoteAddr())
+	}
+	if err := p.subscribe(r, h); err != nil {
+		return 0, err
+	}
+	r.group, r.topic = string(h.group), t.Config.Name
+	r.queue = event.Queue{Topic: t.ID, ID: uint32(h.queueID)}
+	r.asked, r.offset = event.Offset(h.offset), event.Offset(h.offset)
+	r.messages = min(max(int(h.messages), 1), pullMessagesMax)
+	if h.systemFlag&pullMayWait != 0 && h.suspendMillis > 0 {
+		wait := min(h.suspendMillis, b.config.Limits.HoldTime.Milliseconds())
+		r.deadline = b.config.Clock().Add(time.Duration(wait) * time.Millisecond)
+	}
+	return 0, nil
+}
+
+// subscribe finds the filter: in the request, or in the group's heartbeats.
+func (p *puller) subscribe(r *pullRequest, h *pullHeader) error {
+	if h.systemFlag&pullHasSubscription != 0 {
+		if len(h.expressionType) > 0 && string(h.expressionType) != expressionTag {
+			return refuseExpression(string(h.expressionType))
+		}
+		r.filter.codes = r.codes
+		err := r.filter.parse(h.subscription)
+		r.codes = r.filter.codes
+		return err
+	}
+	s, err := p.broker.clients.subscription(h.group, h.topic)
+	if err != nil {
+		return err
+	}
+	if s.version < h.subscriptionVersion {
+		return refuse(remoting.ResponseSubscriptionNotLatest, "the consumer's subscription not latest")
+	}
+	if s.kind != "" && s.kind != expressionTag {
+		return refuseExpression(s.kind)
+	}
+	r.filter = s.filter
+	return nil
+}
+
+func refuseExpression(kind string) error {
+	return refuse(remoting.ResponseSystemError, "The broker does not support consumer to filter message by %s", kind)
+}
+
+// refuse answers with an error.
+func (p *puller) refuse(r *pullRequest, err error, forbidden int64) {
+	var reply remoting.Reply
+	respond(&reply, err)
+	if forbidden != 0 {
+		reply.SetInt("forbiddenType", forbidden)
+	}
+	p.broker.metrics.refused(reply.Code)
+	r.replyTo.Send(&reply)
+	p.finish(r)
+}
+
+// pullStatus is RocketMQ's GetMessageStatus and the response code it leads to.
+type pullStatus struct {
+	name string
+	code int32
+}
+
+var (
+	pullFound          = pullStatus{"FOUND", remoting.ResponseSuccess}
+	pullNoMatch        = pullStatus{"NO_MATCHED_MESSAGE", remoting.ResponsePullRetryImmediately}
+	pullQueueEmpty     = pullStatus{"NO_MESSAGE_IN_QUEUE", remoting.ResponsePullNotFound}
+	pullQueueEmptyJump = pullStatus{"NO_MESSAGE_IN_QUEUE", remoting.ResponsePullOffsetMoved}
+	pullTooSmall       = pullStatus{"OFFSET_TOO_SMALL", remoting.ResponsePullOffsetMoved}
+	pullAtEnd          = pullStatus{"OFFSET_OVERFLOW_ONE", remoting.ResponsePullNotFound}
+	pullBeyondEnd      = pullStatus{"OFFSET_OVERFLOW_BADLY", remoting.ResponsePullOffsetMoved}
+)
+
+// outside is the status of an offset that no message has, and the offset to go
+// on with.
+func outside(offset, first, next event.Offset) (pullStatus, event.Offset) {
+	switch {
+	case next == 0 && offset == 0:
+		return pullQueueEmpty, 0
+	case next == 0:
+		return pullQueueEmptyJump, 0
+	case offset < first:
+		return pullTooSmall, first
+	case offset == next:
+		return pullAtEnd, offset
+	default:
+		return pullBeyondEnd, next
+	}
+}
+
+// answerOutside serves a request whose offset no message has: it is held when
+// that may change.
+func (p *puller) answerOutside(r *pullRequest, first, next event.Offset) {
+	status, begin := outside(r.offset, first, next)
+	if status.code == remoting.ResponsePullNotFound && !r.deadline.IsZero() {
+		p.hold(r)
+		return
+	}
+	var reply remoting.Reply
+	p.answer(r, &reply, status, begin, first, next)
+}
+
+// hold parks the request. Whoever parks looks at the queue once more: an
+// arrival before the parking is seen here, a later one finds the request.
+func (p *puller) hold(r *pullRequest) {
+	r.held = true
+	q, offset := r.queue, r.offset
+	switch p.broker.holds.park(r) {
+	case parkFull:
+		p.refuse(r, refuse(remoting.ResponseSystemBusy, "[OVERLOAD]system busy: too many pulls are held, pull again later"), 0)
+		return
+	case parkEnded:
+		p.expire(r, nil)
+		return
+	}
+	// From here on r may be gone.
+	if first, next := p.broker.queues.Bounds(q); next > offset || first > offset {
+		p.broker.wake(q)
+	}
+}
+
+// expire answers a held request whose time is up, at once or with b's next
+// flush.
+func (p *puller) expire(r *pullRequest, b *remoting.Batch) {
+	first, next := p.broker.queues.Bounds(r.queue)
+	status := pullAtEnd
+	switch {
+	case r.offset != r.asked:
+		status = pullNoMatch // so that the client goes on after what did not match
+	case next == 0:
+		status = pullQueueEmpty
+	}
+	var reply remoting.Reply
+	fillPull(&reply, status, r.offset, first, next)
+	if b != nil {
+		b.Send(r.replyTo, &reply)
+	} else {
+		r.replyTo.Send(&reply)
+	}
+	p.broker.metrics.pulled(status.code)
+	p.finish(r)
+}
+
+func fillPull(reply *remoting.Reply, status pullStatus, begin, first, next event.Offset) {
+	reply.Code, reply.Remark = status.code, status.name
+	reply.SetInt("suggestWhichBrokerId", 0)
+	reply.SetInt("nextBeginOffset", int64(begin))
+	reply.SetInt("minOffset", int64(first))
+	reply.SetInt("maxOffset", int64(next))
+}
+
+// answer sends the outcome of a pull and ends it.
+func (p *puller) answer(r *pullRequest, reply *remoting.Reply, status pullStatus, begin, first, next event.Offset) {
+	fillPull(reply, status, begin, first, next)
+	r.replyTo.Send(reply)
+	p.broker.metrics.pulled(status.code)
+	p.finish(r)
+}
+
+// run reads the messages; it runs in the read pool.
+func (r *pullRequest) run(w *reader) {
+	p := r.puller
+	if first, next := p.broker.queues.Bounds(r.queue); r.offset < first || r.offset >= next {
+		p.answerOutside(r, first, next)
+		return
+	}
+	limits := engine.ReadLimits{Count: r.messages, Bytes: pullBytesMax, Scan: pullScanMax}
+	w.body, w.messages = w.body[:0], 0
+	examined, err := p.broker.queues.ReadQueue(r.queue, r.offset, limits, r.match, w.visit)
+	first, next := p.broker.queues.Bounds(r.queue)
+	switch {
+	case err != nil && r.offset < first && errors.Is(err, engine.ErrNotFound):
+		// The log was trimmed under the read.
+		p.answerOutside(r, first, next)
+	case err != nil:
+		p.broker.config.Logger.Error("queue can't be read", "topic", r.topic, "queue", r.queue.ID, "offset", r.offset, "cause", err)
+		p.refuse(r, fmt.Errorf("read queue %d of topic %s at offset %d: %w", r.queue.ID, r.topic, r.offset, err), 0)
+	case w.messages > 0:
+		w.reply.Reset()
+		w.reply.Body = w.body
+		w.measures.out(r, w.messages, len(w.body))
+		p.answer(r, &w.reply, pullFound, examined, first, next)
+		w.reply.Body = nil
+	case examined <= r.offset:
+		p.answerOutside(r, first, next)
+	case r.held && examined >= next:
+		// All that has arrived does not match: it goes on waiting.
+		r.offset = examined
+		p.hold(r)
+	default:
+		w.reply.Reset()
+		p.answer(r, &w.reply, pullNoMatch, examined, first, next)
+	}
+}
+
+// take appends a message to the reader's body, with its place filled in.
+func (w *reader) take(m engine.Message) error {
+	at := len(w.body)
+	w.body = append(w.body, m.Event.Payload()...)
+	w.messages++
+	return record.Fill(w.body[at:], int64(m.Offset), int64(m.Position), m.Timestamp)
+}

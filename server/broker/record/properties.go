@@ -1,0 +1,145 @@
+package record
+
+import (
+	"bytes"
+	"iter"
+)
+
+const (
+	nameEnd  = 0x01
+	valueEnd = 0x02
+)
+
+// Names of properties that the broker reads or writes, as in RocketMQ's
+// MessageConst.
+const (
+	propertyKeys          = "KEYS"
+	propertyTags          = "TAGS"
+	propertyDelayLevel    = "DELAY"
+	propertyDelaySeconds  = "TIMER_DELAY_SEC"
+	propertyDelayMillis   = "TIMER_DELAY_MS"
+	propertyDeliverMillis = "TIMER_DELIVER_MS"
+	propertyTransaction   = "TRAN_MSG"
+	propertyUniqueKey     = "UNIQ_KEY"
+	propertyRegion        = "MSG_REGION"
+	propertyTrace         = "TRACE_ON"
+	propertyCluster       = "CLUSTER"
+	propertyPopCheckpoint = "POP_CK"
+	propertyInnerNumber   = "INNER_NUM"
+)
+
+// Properties is an encoded properties string. It is read in place.
+type Properties []byte
+
+// All walks the entries in order. Entries without a name or a value are left
+// out, as RocketMQ's decoder leaves them out.
+func (p Properties) All() iter.Seq2[[]byte, []byte] {
+	return func(yield func(name, value []byte) bool) {
+		for rest := []byte(p); len(rest) > 0; {
+			var name, value []byte
+			name, value, rest = nextProperty(rest)
+			if len(name) > 0 && len(value) > 0 && !yield(name, value) {
+				return
+			}
+		}
+	}
+}
+
+// nextProperty cuts the first entry off b. An entry without a separator has
+// no value.
+func nextProperty(b []byte) (name, value, rest []byte) {
+	entry := b
+	if end := bytes.IndexByte(b, valueEnd); end >= 0 {
+		entry, rest = b[:end], b[end+1:]
+	}
+	at := bytes.IndexByte(entry, nameEnd)
+	if at < 0 {
+		return entry, nil, rest
+	}
+	return entry[:at], entry[at+1:], rest
+}
+
+// Known are the properties that decide how the broker treats a message. The
+// slices alias the properties string and are nil where there is none.
+type Known struct {
+	Keys      []byte // index keys, separated by blanks
+	Tags      []byte
+	UniqueKey []byte
+
+	DelayLevel    []byte
+	DelaySeconds  []byte
+	DelayMillis   []byte
+	DeliverMillis []byte
+	Transaction   []byte
+	InnerNumber   []byte
+}
+
+// Known finds the known properties in one walk. When a name is there twice,
+// the last one holds.
+func (p Properties) Known() Known {
+	var k Known
+	for name, value := range p.All() {
+		switch string(name) {
+		case propertyKeys:
+			k.Keys = value
+		case propertyTags:
+			k.Tags = value
+		case propertyUniqueKey:
+			k.UniqueKey = value
+		case propertyDelayLevel:
+			k.DelayLevel = value
+		case propertyDelaySeconds:
+			k.DelaySeconds = value
+		case propertyDelayMillis:
+			k.DelayMillis = value
+		case propertyDeliverMillis:
+			k.DeliverMillis = value
+		case propertyTransaction:
+			k.Transaction = value
+		case propertyInnerNumber:
+			k.InnerNumber = value
+		}
+	}
+	return k
+}
+
+// Additions are the properties that a broker writes into each message that is
+// sent to it.
+type Additions struct {
+	Region  string
+	Trace   string // "true" or "false"
+	Cluster string
+}
+
+// AppendSent appends to dst the properties of a message as they are stored:
+// those the producer sent, without the ones that only the broker may set and
+// without the POP checkpoint of an earlier delivery, then the broker's own.
+// uniqueKey is written when it is not empty: the caller makes one for a
+// message that came without.
+func AppendSent(dst []byte, sent Properties, add Additions, uniqueKey []byte) []byte {
+	for name, value := range sent.All() {
+		switch string(name) {
+		case propertyRegion, propertyTrace, propertyCluster, propertyPopCheckpoint:
+			continue
+		}
+		dst = append(dst, name...)
+		dst = append(dst, nameEnd)
+		dst = append(dst, value...)
+		dst = append(dst, valueEnd)
+	}
+	dst = appendProperty(dst, propertyRegion, add.Region)
+	dst = appendProperty(dst, propertyTrace, add.Trace)
+	dst = appendProperty(dst, propertyCluster, add.Cluster)
+	return appendProperty(dst, propertyUniqueKey, uniqueKey)
+}
+
+// appendProperty appends one entry. An empty value is left out.
+func appendProperty[T string | []byte](dst []byte, name string, value T) []byte {
+	if len(value) == 0 {
+		return dst
+	}
+	dst = append(dst, name...)
+	dst = append(dst, nameEnd)
+	dst = append(dst, value...)
+	return append(dst, valueEnd)
+}

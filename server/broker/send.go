@@ -1,0 +1,237 @@
+package broker
+
+import (
+	"math/rand/v2"
+	"strconv"
+	"sync"
+	"sync/atomic"
+
+	"github.com/apogeemq/apogee/engine/event"
+	"github.com/apogeemq/apogee/engine/projection/topic"
+	"github.com/apogeemq/apogee/server/broker/record"
+	"github.com/apogeemq/apogee/server/remoting"
+)
+
+// versionMaxReconsume is the client version from which on a request says how
+// often a message may be retried (V3_4_9).
+const versionMaxReconsume = 121
+
+// creationsPerSend: a send may create a retry topic and then a dead letter
+// topic.
+const creationsPerSend = 2
+
+// sender serves the send requests.
+type sender struct {
+	broker   *Broker
+	config   *Config
+	topics   Topics
+	proposer Proposer
+	keys     *record.UniqueKeys
+	stored   record.Additions // properties written into each message
+	replier  *replier
+	inFlight atomic.Int64
+	pool     sync.Pool // of *sendRequest
+}
+
+func newSender(b *Broker, p Proposer, keys *record.UniqueKeys) *sender {
+	s := &sender{broker: b, config: &b.config, topics: b.topics, proposer: p, keys: keys}
+	s.stored = record.Additions{
+		Region: s.config.Region, Trace: strconv.FormatBool(s.config.Trace), Cluster: s.config.ClusterName,
+	}
+	s.replier = newReplier(s)
+	s.pool.New = func() any { return newSendRequest(s) }
+	return s
+}
+
+// handle is step 1 of a write's path through the server: check the request and
+// hand its messages to the proposer.
+func (s *sender) handle(rt remoting.ReplyTo, cmd *remoting.Command) {
+	s.attempt(rt, cmd, creationsPerSend)
+}
+
+// attempt serves a request that may still create so many topics.
+func (s *sender) attempt(rt remoting.ReplyTo, cmd *remoting.Command, creations int) {
+	var h sendHeader
+	err := h.parse(cmd)
+	if err == nil {
+		err = s.check(&h)
+	}
+	if err != nil {
+		s.broker.answerError(rt, err)
+		return
+	}
+	t, model, err := s.target(&h, cmd.Version)
+	switch {
+	case err != nil:
+		s.broker.answerError(rt, err)
+	case model != nil && creations == 0:
+		s.broker.answerError(rt, refuse(remoting.ResponseTopicNotExist, "topic[%s] was deleted while it was created", model.Name))
+	case model != nil:
+		s.attemptLater(rt, cmd.Clone(), *model, creations-1)
+	default:
+		if err := s.propose(rt, cmd, &h, t); err != nil {
+			s.broker.answerError(rt, err)
+		}
+	}
+}
+
+// attemptLater creates a topic and then serves the request again.
+func (s *sender) attemptLater(rt remoting.ReplyTo, cmd *remoting.Command, model TopicSettings, creations int) {
+	s.broker.creator.create(model, func(err error) {
+		if err != nil {
+			s.broker.answerError(rt, err)
+			return
+		}
+		s.attempt(rt, cmd, creations)
+	})
+}
+
+// check does what needs no topic, in RocketMQ's order.
+func (s *sender) check(h *sendHeader) error {
+	if s.config.Permission&PermissionWrite == 0 {
+		if t, found := s.topics.GetBytes(h.topic); found && orderedOf(t.Config.Attributes) {
+			return refuse(remoting.ResponseNoPermission, "the broker[%s] sending message is forbidden", s.config.Address.Addr())
+		}
+	}
+	if err := checkTopicName(h.topic); err != nil {
+		return err
+	}
+	if isForbidden(h.topic) {
+		return refuse(remoting.ResponseNoPermission, "Sending message to topic[%s] is forbidden.", h.topic)
+	}
+	return nil
+}
+
+// target finds the topic and settles the queue in h. When a topic has to be
+// created first, model says which.
+func (s *sender) target(h *sendHeader, version int32) (t topic.Topic, model *TopicSettings, err error) {
+	retry := isRetryTopic(h.topic)
+	if retry {
+		if err := checkGroupName(h.topic[len(retryPrefix):]); err != nil {
+			return t, nil, err
+		}
+	}
+	t, found := s.topics.GetBytes(h.topic)
+	if !found {
+		model, err = s.modelFor(h)
+		return t, model, err
+	}
+	queues := max(t.Config.WriteQueues, t.Config.ReadQueues)
+	if int64(h.queueID) >= int64(queues) {
+		return t, nil, refuse(remoting.ResponseInvalidParameter,
+			"request queueId[%d] is illegal, topic[%s] has %d write queues and %d read queues, producer group[%s]",
+			h.queueID, h.topic, t.Config.WriteQueues, t.Config.ReadQueues, h.producerGroup)
+	}
+	if retry {
+		if group := string(h.topic[len(retryPrefix):]); s.exhausted(h, version, group) {
+			return s.deadLetters(h, group)
+		}
+	}
+	if h.queueID < 0 {
+		if t.Config.WriteQueues == 0 {
+			return t, nil, refuse(remoting.ResponseInvalidParameter, "topic[%s] has no write queues", h.topic)
+		}
+		h.queueID = rand.Int32N(int32(t.Config.WriteQueues))
+	}
+	return t, nil, nil
+}
+
+// exhausted reports whether a message sent for another try goes to the dead
+// letters: it had its tries, or its group consumes in order, where a message
+// must not overtake by way of the retry topic.
+func (s *sender) exhausted(h *sendHeader, version int32, group string) bool {
+	triesMax := int32(retryReconsumeDefault)
+	if version >= versionMaxReconsume && h.maxReconsumeTimes >= 0 {
+		triesMax = h.maxReconsumeTimes
+	}
+	return h.reconsumeTimes > triesMax || s.broker.locks.held(group)
+}
+
+// deadLetters redirects to the dead letter topic of a group.
+func (s *sender) deadLetters(h *sendHeader, group string) (topic.Topic, *TopicSettings, error) {
+	name := deadPrefix + group
+	t, found := s.topics.Get(name)
+	if !found {
+		return t, retryTopic(name), nil
+	}
+	h.queueID = 0
+	return t, nil, nil
+}
+
+// modelFor says how a topic that is not there is to be created, if it may be.
+func (s *sender) modelFor(h *sendHeader) (*TopicSettings, error) {
+	if model, found := s.topics.GetBytes(h.defaultTopic); found {
+		like := settingsOf(model)
+		queues := min(int64(h.defaultQueues), int64(like.WriteQueues))
+		inherited := like.Permission&PermissionInherit != 0 && (s.config.AutoCreateTopic || like.Name != topicAutoCreate)
+		if inherited && queues > 0 {
+			return &TopicSettings{
+				Name: string(h.topic), ReadQueues: uint32(queues), WriteQueues: uint32(queues),
+				Permission: like.Permission &^ PermissionInherit, FilterType: like.FilterType,
+			}, nil
+		}
+	}
+	if isRetryTopic(h.topic) {
+		return retryTopic(string(h.topic)), nil
+	}
+	return nil, refuse(remoting.ResponseTopicNotExist, "topic[%s] not exist, apply first please!", h.topic)
+}
+
+// retryTopic is the model of retry and dead letter topics.
+func retryTopic(name string) *TopicSettings {
+	return &TopicSettings{Name: name, ReadQueues: 1, WriteQueues: 1, Permission: PermissionRead | PermissionWrite}
+}
+
+// propose is step 2: put the messages together and hand them over. After nil
+// the request belongs to its completion.
+func (s *sender) propose(rt remoting.ReplyTo, cmd *remoting.Command, h *sendHeader, t topic.Topic) error {
+	if s.inFlight.Add(1) > int64(s.config.Limits.SendsInFlight) {
+		s.inFlight.Add(-1)
+		return refuse(remoting.ResponseSystemBusy, "[OVERLOAD]system busy, start flow control for a while: %d sends are in flight",
+			s.config.Limits.SendsInFlight)
+	}
+	r := s.pool.Get().(*sendRequest)
+	r.begin(rt, h, t)
+	var err error
+	if h.batch {
+		err = r.addBatch(cmd.Body, h)
+	} else {
+		err = r.addMessage(cmd.Body, h)
+	}
+	if err == nil {
+		r.proposal.Drafts = r.drafts
+		err = s.proposer.Propose(&r.proposal)
+	}
+	if err != nil {
+		s.finish(r)
+	}
+	return err
+}
+
+// finish takes back a request that nobody refers to any more.
+func (s *sender) finish(r *sendRequest) {
+	s.inFlight.Add(-1)
+	if r.reset() {
+		s.pool.Put(r)
+	}
+}
+
+// indexKeys appends the hashes under which a message is found: its unique key
+// and the first KeysMax words of its keys.
+func indexKeys(dst []uint64, id event.TopicID, unique, words []byte) []uint64 {
+	if len(unique) > 0 {
+		dst = append(dst, event.KeyHash(id, unique))
+	}
+	for n := 0; n < KeysMax && len(words) > 0; {
+		end := 0
+		for end < len(words) && words[end] != ' ' {
+			end++
+		}
+		if end > 0 {
+			dst = append(dst, event.KeyHash(id, words[:end]))
+			n++
+		}
+		words = words[min(end+1, len(words)):]
+	}
+	return dst
+}

@@ -1,0 +1,222 @@
+package broker
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/apogeemq/apogee/engine"
+	"github.com/apogeemq/apogee/engine/event"
+	"github.com/apogeemq/apogee/engine/projection/topic"
+	"github.com/apogeemq/apogee/server/broker/record"
+	"github.com/apogeemq/apogee/server/remoting"
+)
+
+// What a pooled request keeps; larger ones are left to the garbage collector.
+const (
+	keepMessages       = 64
+	keepPropertiesByte = 4 << 10
+)
+
+// sendRequest is one send on its way: the messages of one request, from the
+// reader goroutine to the replier. It is pooled.
+type sendRequest struct {
+	sender   *sender
+	replyTo  remoting.ReplyTo
+	topic    topic.Topic
+	queueID  uint32
+	started  time.Time
+	bytes    int // of all records
+	proposal engine.Proposal
+
+	messages   []record.Message
+	drafts     []event.Draft
+	keys       []uint64
+	properties []byte // rewritten
+	uniqueKey  []byte // of the request, for the reply
+
+	next *sendRequest // of the replier
+}
+
+func newSendRequest(s *sender) *sendRequest {
+	r := &sendRequest{sender: s}
+	r.proposal.Completion = r
+	return r
+}
+
+func (r *sendRequest) begin(rt remoting.ReplyTo, h *sendHeader, t topic.Topic) {
+	r.replyTo, r.topic, r.queueID = rt, t, uint32(h.queueID)
+	r.started = r.sender.config.Clock()
+}
+
+// Complete runs on the log's completion goroutine.
+func (r *sendRequest) Complete(*engine.Proposal) { r.sender.replier.add(r) }
+
+// addMessage takes in the message of an ordinary send.
+func (r *sendRequest) addMessage(body []byte, h *sendHeader) error {
+	sent := record.Properties(h.properties)
+	known := sent.Known()
+	if err := r.admit(body, known, h); err != nil {
+		return err
+	}
+	r.uniqueKey = append(r.uniqueKey[:0], known.UniqueKey...)
+	var made []byte
+	if len(known.UniqueKey) == 0 {
+		r.uniqueKey = r.sender.keys.Append(r.uniqueKey, r.started.UnixMilli())
+		made = r.uniqueKey
+	}
+	r.properties = record.AppendSent(r.properties[:0], sent, r.sender.stored, made)
+	if len(r.properties) > record.PropertiesBytesMax {
+		return r.illegalSize(len(r.properties))
+	}
+	r.grow(1)
+	r.add(body, r.properties, h.flag, known.Tags, indexKeys(r.keys, r.topic.ID, r.uniqueKey, known.Keys), h)
+	return nil
+}
+
+// addBatch takes in the messages of a batch: they are stored as they came, all
+// or none.
+func (r *sendRequest) addBatch(body []byte, h *sendHeader) error {
+	if isRetryTopic(h.topic) {
+		return refuse(remoting.ResponseMessageIllegal, "batch request does not support retry group %s", h.topic)
+	}
+	count, err := r.countBatch(body)
+	if err != nil {
+		return err
+	}
+	known := record.Properties(h.properties).Known()
+	r.uniqueKey = append(r.uniqueKey[:0], known.UniqueKey...)
+	r.grow(count)
+	for len(body) > 0 {
+		item, rest, err := record.SplitBatch(body)
+		if err != nil {
+			return err
+		}
+		body = rest
+		known := record.Properties(item.Properties).Known()
+		if err := r.admit(item.Body, known, h); err != nil {
+			return err
+		}
+		r.add(item.Body, item.Properties, item.Flag, known.Tags, indexKeys(r.keys, r.topic.ID, known.UniqueKey, known.Keys), h)
+	}
+	return nil
+}
+
+// countBatch checks the layout of a batch before anything is sized by it.
+func (r *sendRequest) countBatch(body []byte) (int, error) {
+	if len(body) > r.sender.config.MessageBytesMax {
+		return 0, r.illegalSize(0)
+	}
+	count := 0
+	for rest := body; len(rest) > 0; count++ {
+		var err error
+		if _, rest, err = record.SplitBatch(rest); err != nil {
+			return 0, refuse(remoting.ResponseMessageIllegal, "the batch can't be read: %v", err)
+		}
+	}
+	if count == 0 || count > r.sender.config.Limits.BatchMessages {
+		return 0, refuse(remoting.ResponseMessageIllegal, "the batch has %d messages, 1 to %d are allowed",
+			count, r.sender.config.Limits.BatchMessages)
+	}
+	return count, nil
+}
+
+// admit refuses what can't be stored as an ordinary message.
+func (r *sendRequest) admit(body []byte, known record.Known, h *sendHeader) error {
+	switch {
+	case known.Transaction != nil && string(known.Transaction) == "true" || h.systemFlag&record.FlagTransaction != 0:
+		return refuse(remoting.ResponseMessageIllegal, "transactional messages are not supported by this version of the broker")
+	case len(body) == 0:
+		return refuse(remoting.ResponseMessageIllegal, "the message has no body")
+	case len(body) > r.sender.config.MessageBytesMax:
+		return r.illegalSize(0)
+	case known.InnerNumber != nil:
+		return refuse(remoting.ResponseMessageIllegal, "the property INNER_NUM is reserved for batches that the broker makes")
+	}
+	if !strings.HasPrefix(r.topic.Config.Name, deadPrefix) && isDelayed(known) {
+		return refuse(remoting.ResponseMessageIllegal, "delayed messages are not supported by this version of the broker")
+	}
+	return nil
+}
+
+func isDelayed(known record.Known) bool {
+	if len(known.DelayLevel) > 0 {
+		if level, err := strconv.Atoi(string(known.DelayLevel)); err != nil || level > 0 {
+			return true
+		}
+	}
+	return known.DelaySeconds != nil || known.DelayMillis != nil || known.DeliverMillis != nil
+}
+
+func (r *sendRequest) illegalSize(propertiesBytes int) error {
+	return refuse(remoting.ResponseMessageIllegal,
+		"the message is illegal: its body may have %d bytes and its properties %d (they have %d with those that the broker adds)",
+		r.sender.config.MessageBytesMax, record.PropertiesBytesMax, propertiesBytes)
+}
+
+// grow makes room for count messages, so that pointers to them stay valid.
+func (r *sendRequest) grow(count int) {
+	r.messages = slices.Grow(r.messages[:0], count)
+	r.drafts = slices.Grow(r.drafts[:0], count)
+}
+
+// add appends one message. keys is r.keys with the hashes of this message
+// appended; when that has moved to a larger array, the drafts before still
+// see their hashes in the old one.
+func (r *sendRequest) add(body, properties []byte, flag int32, tags []byte, keys []uint64, h *sendHeader) {
+	from := len(r.keys)
+	r.keys = keys
+	r.messages = append(r.messages, record.Message{
+		QueueID: r.queueID, Flag: flag, SystemFlag: h.systemFlag,
+		BornTimestamp: h.bornTimestamp, BornHost: r.replyTo.Conn.RemoteAddr(), StoreHost: r.sender.config.Address,
+		ReconsumeTimes: h.reconsumeTimes, Topic: r.topic.Config.Name, Properties: properties,
+	})
+	m := &r.messages[len(r.messages)-1]
+	m.SetBody(body)
+	r.bytes += m.PayloadBytes()
+	r.drafts = append(r.drafts, event.Draft{
+		Kind: event.KindMessage, Stream: event.StreamQueue, Topic: r.topic.ID, Queue: r.queueID,
+		Tag: record.TagCode(tags), Keys: keys[from:len(keys):len(keys)], Payload: m,
+	})
+}
+
+// reset lets go of everything borrowed and reports whether the request is
+// small enough to be kept.
+func (r *sendRequest) reset() bool {
+	clear(r.messages)
+	clear(r.drafts)
+	r.messages, r.drafts, r.keys = r.messages[:0], r.drafts[:0], r.keys[:0]
+	r.replyTo, r.topic, r.next, r.bytes = remoting.ReplyTo{}, topic.Topic{}, nil, 0
+	r.proposal = engine.Proposal{Completion: r}
+	return cap(r.messages) <= keepMessages && cap(r.properties) <= keepPropertiesByte && cap(r.uniqueKey) <= keepPropertiesByte
+}
+
+// fill writes the reply: step 9 of a write's path.
+func (r *sendRequest) fill(reply *remoting.Reply, scratch []byte) []byte {
+	p := &r.proposal
+	if p.Outcome == engine.OutcomeUnknown {
+		respond(reply, errUnknownOutcome)
+		return scratch
+	}
+	s := r.sender
+	reply.Code = sendCodes[p.Outcome]
+	scratch = scratch[:0]
+	at := p.Position
+	for i := range p.Drafts {
+		if i > 0 {
+			scratch = append(scratch, ',')
+		}
+		scratch = record.AppendMessageID(scratch, s.config.Address, int64(at))
+		at += event.Position(p.Drafts[i].EncodedBytes()) // they stand side by side
+	}
+	reply.SetBytes("msgId", scratch)
+	reply.SetInt("queueId", int64(r.queueID))
+	reply.SetInt("queueOffset", int64(p.Offset))
+	if len(r.uniqueKey) > 0 {
+		reply.SetBytes("transactionId", r.uniqueKey)
+	}
+	reply.SetText("MSG_REGION", s.stored.Region)
+	reply.SetText("TRACE_ON", s.stored.Trace)
+	return scratch
+}
