@@ -1,0 +1,55 @@
+# Thin targets over the go command; run `make` to see them.
+
+GO       ?= go
+FUZZTIME ?= 20s
+PACKAGES  = ./...
+BINARY    = bin/apogee
+VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+
+.DEFAULT_GOAL := help
+.PHONY: help build run test race posix check fuzz bench baseline cover clean
+
+help: ## show the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+build: ## build the one static binary: bin/apogee
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags "-s -w -X main.version=$(VERSION)" -o $(BINARY) ./tools/apogee
+
+run: build ## build and start a server with its data in ./data
+	$(BINARY) server
+
+test: ## run every test
+	$(GO) test -timeout 5m $(PACKAGES)
+
+race: ## run every test under the race detector
+	$(GO) test -race -timeout 10m $(PACKAGES)
+
+posix: ## run what touches disks again without io_uring
+	APOGEE_IO=posix $(GO) test -timeout 5m ./engine/... ./replication/... ./server/node/...
+
+check: ## format, vet (Linux and macOS), static analysis, repository rules
+	@unformatted=$$(gofmt -l .); if [ -n "$$unformatted" ]; then \
+		echo "gofmt these files:"; echo "$$unformatted"; exit 1; fi
+	$(GO) vet $(PACKAGES)
+	GOOS=darwin $(GO) vet $(PACKAGES)
+	$(GO) tool staticcheck $(PACKAGES)
+	$(GO) test ./tools/lint
+
+fuzz: ## run each fuzz test for FUZZTIME (20s)
+	@set -e; grep -rHo --include='*_test.go' '^func Fuzz[A-Za-z0-9_]*' . | sed 's/:func / /' | \
+	while read -r file name; do \
+		echo "fuzz $$name in $$(dirname $$file)"; \
+		$(GO) test -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME) "$$(dirname $$file)"; \
+	done
+
+bench: build ## measure this machine's broker and its floor; some minutes
+	$(BINARY) bench baseline --servers floor,apogee --rounds 1 --document ""
+
+baseline: build ## measure Apache RocketMQ, the floor and Apogee side by side
+	$(BINARY) bench baseline
+
+cover: ## coverage of each package
+	$(GO) test -timeout 5m -cover $(PACKAGES)
+
+clean: ## remove what builds leave behind
+	rm -rf bin

@@ -1,0 +1,69 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/pprof"
+	"sync/atomic"
+	"time"
+)
+
+// admin is the HTTP server for operators. It only reads.
+type admin struct {
+	server  *http.Server
+	state   atomic.Pointer[string] // why the node isn't ready; nil when it is
+	stopped chan struct{}
+}
+
+// newAdmin serves on l, which it owns from now on.
+func newAdmin(l net.Listener, writeMetrics func(io.Writer), log *slog.Logger) *admin {
+	a := &admin{stopped: make(chan struct{})}
+	a.notReady("starting")
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "alive") })
+	mux.HandleFunc("GET /readyz", a.readyz)
+	mux.HandleFunc("GET /metrics", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/plain; version=0.0.4")
+		writeMetrics(w)
+	})
+	mux.HandleFunc("GET /debug/pprof/", pprof.Index)
+	mux.HandleFunc("GET /debug/pprof/cmdline", pprof.Cmdline)
+	mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
+	mux.HandleFunc("GET /debug/pprof/symbol", pprof.Symbol)
+	mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
+	a.server = &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 16 << 10,
+		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug)}
+	go func() {
+		defer close(a.stopped)
+		if err := a.server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+			log.Error("admin server ended", "cause", err)
+		}
+	}()
+	return a
+}
+
+func (a *admin) ready()              { a.state.Store(nil) }
+func (a *admin) notReady(why string) { a.state.Store(&why) }
+
+// readyz answers 200 while the broker takes requests, else 503 and the reason.
+func (a *admin) readyz(w http.ResponseWriter, _ *http.Request) {
+	if why := a.state.Load(); why != nil {
+		http.Error(w, *why, http.StatusServiceUnavailable)
+		return
+	}
+	fmt.Fprintln(w, "ready")
+}
+
+// close ends the server; a profile that is being taken is cut off when the
+// context ends.
+func (a *admin) close(ctx context.Context) {
+	if a.server.Shutdown(ctx) != nil {
+		_ = a.server.Close()
+	}
+	<-a.stopped
+}

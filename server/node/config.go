@@ -1,0 +1,215 @@
+package node
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/magiconair/properties"
+)
+
+// Config is everything an operator decides. The comment of each field is its
+// key; the table of settings has the rest.
+type Config struct {
+	ClusterName      string // brokerClusterName
+	BrokerName       string // brokerName
+	BrokerPermission int    // brokerPermission: bits as in topics
+	Region           string // regionId
+	Trace            bool   // traceOn
+
+	BindAddress    netip.Addr    // bindAddress
+	BrokerPort     int           // listenPort; 0: any free one, and no fast port
+	BrokerIP       netip.Addr    // brokerIP1; invalid: follows from BindAddress
+	AllowAnonymous bool          // allowAnonymous
+	IdleTime       time.Duration // serverChannelMaxIdleTimeSeconds
+	ConnectionsMax int           // maxConnections
+
+	Nameservers        []string      // namesrvAddr: host:port each
+	NameserverEmbedded bool          // namesrvEnable
+	NameserverPort     int           // namesrvListenPort; 0: any free one
+	RegistrationPeriod time.Duration // registerNameServerPeriod
+
+	AdminBindAddress netip.Addr    // adminBindAddress
+	AdminPort        int           // adminListenPort; 0: any free one
+	ShutdownTime     time.Duration // shutdownWaitTimeSeconds
+	LogLevel         string        // logLevel: debug, info, warn, error
+
+	StoreDir         string        // storePathRootDir
+	FlushDisk        FlushDisk     // flushDiskType
+	FlushMethod      FlushMethod   // flushMethod
+	FlushInterval    time.Duration // flushIntervalCommitLog
+	SyncFlushTimeout time.Duration // syncFlushTimeout
+	SegmentBytes     int64         // mappedFileSizeCommitLog
+	ReadCacheBytes   int           // readCacheSize
+
+	AutoCreateTopic    bool          // autoCreateTopicEnable
+	DefaultTopicQueues int           // defaultTopicQueueNums
+	MessageBytesMax    int           // maxMessageSize
+	SendQueueTime      time.Duration // waitTimeMillsInSendQueue
+	OffsetInterval     time.Duration // offsetCommitIntervalMs
+
+	onlyTruth string   // takes the values of keys that may have one only
+	unknown   []string // keys that mean nothing here, sorted
+}
+
+// FlushDisk is when a message counts as stored: RocketMQ's flushDiskType.
+type FlushDisk string
+
+// Values of FlushDisk.
+const (
+	SyncFlush  FlushDisk = "SYNC_FLUSH"  // once synced to the disk
+	AsyncFlush FlushDisk = "ASYNC_FLUSH" // once written; synced within FlushInterval
+)
+
+// FlushMethod is how bytes are made durable.
+type FlushMethod string
+
+// Values of FlushMethod.
+const (
+	Fdatasync FlushMethod = "fdatasync" // one fdatasync for all writes that wait
+	Dsync     FlushMethod = "dsync"     // each write durable by itself (RWF_DSYNC)
+)
+
+// confBytesMax bounds a configuration file.
+const confBytesMax = 1 << 20
+
+// DefaultConfig is the Config of an empty file.
+func DefaultConfig() Config {
+	c, err := parse(nil)
+	if err != nil {
+		panic("BUG: the defaults of the settings are not allowed: " + err.Error())
+	}
+	return c
+}
+
+// Load reads a .conf file ("" for none) and then pairs of the form key=value,
+// of which the last of a key wins. The error names every value that is wrong.
+func Load(path string, pairs []string) (Config, error) {
+	values := map[string]string{}
+	if path != "" {
+		if err := readFile(path, values); err != nil {
+			return Config{}, err
+		}
+	}
+	for _, pair := range pairs {
+		key, value, ok := strings.Cut(pair, "=")
+		if key = strings.TrimSpace(key); !ok || key == "" {
+			return Config{}, fmt.Errorf("configuration: %q is not of the form key=value", pair)
+		}
+		values[key] = value
+	}
+	return parse(values)
+}
+
+func readFile(path string, values map[string]string) error {
+	info, err := os.Stat(path)
+	if err != nil {
+		return fmt.Errorf("read configuration: %w", err)
+	}
+	if info.Size() > confBytesMax {
+		return fmt.Errorf("read configuration %s: it has %d bytes, at most %d are allowed", path, info.Size(), confBytesMax)
+	}
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return fmt.Errorf("read configuration: %w", err)
+	}
+	if err := readProperties(text, values); err != nil {
+		return fmt.Errorf("read configuration %s: %w", path, err)
+	}
+	return nil
+}
+
+// readProperties reads Java properties. A ${…} stays as it is: values never
+// come from elsewhere.
+func readProperties(text []byte, values map[string]string) error {
+	loader := properties.Loader{Encoding: properties.UTF8, DisableExpansion: true}
+	p, err := loader.LoadBytes(text)
+	if err != nil {
+		return err
+	}
+	for _, key := range p.Keys() {
+		values[key], _ = p.Get(key)
+	}
+	return nil
+}
+
+// parse takes the defaults, then the given values, then looks at how they go
+// together.
+func parse(values map[string]string) (Config, error) {
+	var c Config
+	var wrong []error
+	for _, s := range settings {
+		value, given := values[s.name]
+		if !given {
+			value = s.fallback
+		}
+		if err := s.set(&c, strings.TrimSpace(value)); err != nil {
+			wrong = append(wrong, fmt.Errorf("configuration: %s=%s is not allowed: use %s", s.name, value, s.allowed))
+		}
+	}
+	for key := range values {
+		if !slices.ContainsFunc(settings, func(s setting) bool { return s.name == key }) {
+			c.unknown = append(c.unknown, key)
+		}
+	}
+	slices.Sort(c.unknown)
+	if len(wrong) == 0 {
+		wrong = c.check()
+	}
+	return c, errors.Join(wrong...)
+}
+
+// Unknown lists the keys that were given and mean nothing here, sorted.
+func (c *Config) Unknown() []string { return slices.Clone(c.unknown) }
+
+// check finds values that are allowed each by itself but not together.
+func (c *Config) check() []error {
+	var wrong []error
+	refuse := func(format string, args ...any) {
+		wrong = append(wrong, fmt.Errorf("configuration: "+format, args...))
+	}
+	for _, listener := range []struct {
+		key     string
+		address netip.Addr
+	}{{"bindAddress", c.BindAddress}, {"adminBindAddress", c.AdminBindAddress}} {
+		if !listener.address.IsLoopback() && !c.AllowAnonymous {
+			refuse("%s=%s lets everybody who reaches this machine in, as there is no authentication: "+
+				"set allowAnonymous=true if that is meant, or use 127.0.0.1", listener.key, listener.address)
+		}
+	}
+	if len(c.Nameservers) == 0 && !c.NameserverEmbedded {
+		refuse("namesrvEnable=false without namesrvAddr: no client would find this broker; set namesrvAddr=host:port")
+	}
+	if need := 4*int64(c.MessageBytesMax) + 1<<20; c.SegmentBytes < need {
+		refuse("mappedFileSizeCommitLog=%d is too small for maxMessageSize=%d: use at least %d", c.SegmentBytes, c.MessageBytesMax, need)
+	}
+	ports := map[int]string{}
+	for _, p := range c.ports() {
+		if other, taken := ports[p.port]; taken && p.port != 0 {
+			refuse("%s and %s are both %d: every listener needs a port of its own", other, p.key, p.port)
+		}
+		ports[p.port] = p.key
+	}
+	return wrong
+}
+
+// namedPort is a port and the key it comes from.
+type namedPort struct {
+	key  string
+	port int
+}
+
+func (c *Config) ports() []namedPort {
+	ports := []namedPort{{"listenPort", c.BrokerPort}, {"adminListenPort", c.AdminPort}}
+	if c.BrokerPort != 0 {
+		ports = append(ports, namedPort{"listenPort - 2", c.BrokerPort - fastPortDistance})
+	}
+	if c.NameserverEmbedded {
+		ports = append(ports, namedPort{"namesrvListenPort", c.NameserverPort})
+	}
+	return ports
+}

@@ -1,0 +1,27 @@
+// Package node assembles one process from configuration: disk, engine,
+// replication, broker, nameserver and admin server, in this order, and takes
+// them apart in the reverse one. It is the only package that knows all others.
+//
+// # Configuration
+//
+// A Config comes from RocketMQ's .conf files (Java properties) with RocketMQ's
+// key names, and from key=value pairs of the command line, which win. One table
+// (settings.go) has every key with its default, what is allowed and what it
+// means; parsing, checking and the documentation follow from it. Keys that
+// aren't in the table are named in one warning; values that aren't allowed end
+// the start, all of them named at once. Keys of RocketMQ that ask for a promise
+// which this server doesn't make yet (access control, replicas) are in the
+// table with the one value that is true.
+//
+// # Start and stop
+//
+//	listen     broker and fast port answer SERVICE_NOT_AVAILABLE until the end
+//	           of the start; nameserver and admin server work at once
+//	open       the log is recovered and applied
+//	serve      system topics exist, the broker takes requests
+//	register   the nameservers know the broker; /readyz turns to 200
+//
+//	stop       /readyz turns to 503; the broker is unregistered; held pulls are
+//	           answered; requests under way are answered, connections closed;
+//	           gathered offsets are stored; the log is synced and closed
+package node

@@ -1,0 +1,80 @@
+package node
+
+import (
+	"fmt"
+	"io"
+	"sync"
+
+	"github.com/VictoriaMetrics/metrics"
+
+	"github.com/apogeemq/apogee/engine"
+	"github.com/apogeemq/apogee/server/nameserver"
+	"github.com/apogeemq/apogee/server/remoting"
+)
+
+// meters are the metrics of a node, in a set of its own, so that tests can run
+// several nodes in a process.
+type meters struct {
+	set *metrics.Set
+
+	mu      sync.Mutex
+	writers []func(io.Writer) // of parts with sets of their own
+}
+
+func newMeters(n *Node) *meters {
+	m := &meters{set: metrics.NewSet()}
+	m.set.NewGauge(fmt.Sprintf(`apogee_node_info{version=%q,broker=%q,cluster=%q,flush=%q}`,
+		n.options.Version, n.config.BrokerName, n.config.ClusterName, n.config.FlushDisk), func() float64 { return 1 })
+	return m
+}
+
+func (m *meters) add(write func(io.Writer)) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.writers = append(m.writers, write)
+}
+
+// observe shows the connections of a listener.
+func (m *meters) observe(name string, s *remoting.Server) {
+	gauge := func(metric string, value func(remoting.Stats) float64) {
+		m.set.NewGauge(fmt.Sprintf("apogee_remoting_%s{listener=%q}", metric, name), func() float64 { return value(s.Stats()) })
+	}
+	gauge("connections", func(s remoting.Stats) float64 { return float64(s.Connections) })
+	gauge("connections_accepted_total", func(s remoting.Stats) float64 { return float64(s.Accepted) })
+	gauge("connections_refused_total", func(s remoting.Stats) float64 { return float64(s.Refused) })
+	gauge("connections_idle_closed_total", func(s remoting.Stats) float64 { return float64(s.IdleClosed) })
+	gauge("connections_overloaded_total", func(s remoting.Stats) float64 { return float64(s.Overloaded) })
+	gauge("connections_malformed_total", func(s remoting.Stats) float64 { return float64(s.Malformed) })
+}
+
+// observeEngine shows the marks of the log.
+func (m *meters) observeEngine(e *engine.Engine) {
+	for name, value := range map[string]func(engine.Marks) uint64{
+		"trimmed":   func(m engine.Marks) uint64 { return uint64(m.Trimmed) },
+		"applied":   func(m engine.Marks) uint64 { return uint64(m.Applied) },
+		"committed": func(m engine.Marks) uint64 { return uint64(m.Committed) },
+		"durable":   func(m engine.Marks) uint64 { return uint64(m.Durable) },
+		"written":   func(m engine.Marks) uint64 { return uint64(m.Written) },
+		"appended":  func(m engine.Marks) uint64 { return uint64(m.Appended) },
+	} {
+		m.set.NewGauge(fmt.Sprintf("apogee_engine_mark_index{mark=%q}", name), func() float64 { return float64(value(e.Marks())) })
+	}
+	m.set.NewGauge("apogee_engine_applied_position_bytes", func() float64 { return float64(e.Marks().AppliedPosition) })
+}
+
+// observeRegistrar shows how many nameservers know the broker.
+func (m *meters) observeRegistrar(r *nameserver.Registrar) {
+	m.set.NewGauge("apogee_node_registered_nameservers", func() float64 { return float64(r.Registered()) })
+}
+
+// write writes all metrics of the process in Prometheus' text format.
+func (m *meters) write(w io.Writer) {
+	m.set.WritePrometheus(w)
+	m.mu.Lock()
+	writers := m.writers
+	m.mu.Unlock()
+	for _, write := range writers {
+		write(w)
+	}
+	metrics.WritePrometheus(w, true)
+}

@@ -1,0 +1,266 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/apogeemq/apogee/engine"
+	"github.com/apogeemq/apogee/engine/commitlog"
+	"github.com/apogeemq/apogee/engine/disk"
+	"github.com/apogeemq/apogee/replication"
+	"github.com/apogeemq/apogee/server/broker"
+	"github.com/apogeemq/apogee/server/nameserver"
+	"github.com/apogeemq/apogee/server/remoting"
+)
+
+const (
+	// logDir is the folder of the log in the folder of everything.
+	logDir = "log"
+	// waitingBytesMax bounds the messages that wait to be stored. More doesn't
+	// make the disk faster, only the waiting longer.
+	waitingBytesMax = 32 << 20
+	// haPortDistance: RocketMQ's brokers tell slaves to connect to listenPort + 1.
+	haPortDistance = 1
+	// systemTopicsTime bounds the wait for the first events of a new log.
+	systemTopicsTime = time.Minute
+)
+
+// Options are what the process gives to a node besides its configuration.
+type Options struct {
+	Version string       // of the binary
+	Log     *slog.Logger // slog.Default() when nil
+	// Fatal ends the process: the disk has failed and nothing that is in
+	// memory may be trusted to it any more. It doesn't return. It panics when nil.
+	Fatal func(error)
+}
+
+// Node is a running process.
+type Node struct {
+	config  Config
+	options Options
+	log     *slog.Logger
+
+	listeners  listeners
+	addresses  Addresses
+	client     string // address that clients are told
+	admin      *admin
+	metrics    *meters
+	gate       *gate
+	fast       *fastGate
+	servers    []namedServer // of the broker
+	nameserver *remoting.Server
+	single     *replication.Single
+	broker     *broker.Broker
+	registrar  *nameserver.Registrar
+	stop       context.CancelFunc          // ends the node's goroutines
+	run        func(func(context.Context)) // starts one
+	running    sync.WaitGroup
+}
+
+// namedServer is a listener for metrics and log lines.
+type namedServer struct {
+	name   string
+	server *remoting.Server
+}
+
+// Start brings a node up. When it returns without an error the node takes
+// requests. A context that ends while it starts makes it give up.
+func Start(ctx context.Context, c Config, o Options) (*Node, error) {
+	if o.Log == nil {
+		o.Log = slog.Default()
+	}
+	n := &Node{config: c, options: o, log: o.Log}
+	n.warn()
+	var err error
+	if n.listeners, err = listen(&n.config); err != nil {
+		return nil, fmt.Errorf("start: %w", err)
+	}
+	n.addresses = n.listeners.addresses()
+	work, stop := context.WithCancel(context.Background())
+	n.stop = stop
+	n.run = func(f func(context.Context)) { n.running.Go(func() { f(work) }) }
+	for _, step := range []func(context.Context) error{
+		n.serveOperators, n.serveListeners, n.openLog, n.openBroker,
+	} {
+		if err = ctx.Err(); err == nil {
+			err = step(ctx)
+		}
+		if err != nil {
+			n.listeners.close() // those that no server has taken over yet
+			return nil, errors.Join(fmt.Errorf("start: %w", err), n.Stop(context.Background()))
+		}
+	}
+	n.run(n.followTopics)
+	n.admin.ready()
+	n.log.Info("ready", "broker", c.BrokerName, "cluster", c.ClusterName, "clients", n.client)
+	return n, nil
+}
+
+// Addresses tells where the node listens.
+func (n *Node) Addresses() Addresses { return n.addresses }
+
+// warn says what is allowed but may not be meant.
+func (n *Node) warn() {
+	if unknown := n.config.Unknown(); len(unknown) > 0 {
+		n.log.Warn("configuration: these keys have no effect here", "keys", unknown)
+	}
+	if ip := n.config.BrokerIP; ip.IsValid() && !ip.IsLoopback() && n.config.BindAddress.IsLoopback() {
+		n.log.Warn("configuration: clients are told an address that this server does not listen on; set bindAddress",
+			"brokerIP1", ip, "bindAddress", n.config.BindAddress)
+	}
+}
+
+func (n *Node) serveOperators(context.Context) error {
+	n.metrics = newMeters(n)
+	n.admin = newAdmin(n.listeners.admin, n.metrics.write, n.log)
+	n.log.Info("listening", "for", "operators", "address", n.addresses.Admin)
+	return nil
+}
+
+// serveListeners takes requests: the nameserver for good, the broker to say
+// that it is starting.
+func (n *Node) serveListeners(context.Context) error {
+	options := remoting.Options{ConnectionsMax: n.config.ConnectionsMax, IdleTimeout: n.config.IdleTime, Logger: n.log}
+	if n.listeners.nameserver != nil {
+		s := nameserver.New(nameserver.Config{Log: n.log})
+		n.metrics.add(s.WritePrometheus)
+		n.nameserver = remoting.Serve(n.listeners.nameserver, s, options)
+		n.metrics.observe("nameserver", n.nameserver)
+		n.log.Info("listening", "for", "nameserver", "address", n.addresses.Nameserver)
+		n.run(s.Run)
+	}
+	n.gate, n.fast = &gate{}, &fastGate{}
+	n.serve("broker", remoting.Serve(n.listeners.broker, n.gate, options))
+	if n.listeners.fast != nil {
+		n.serve("broker, fast port", remoting.Serve(n.listeners.fast, n.fast, options))
+	}
+	return nil
+}
+
+func (n *Node) serve(name string, s *remoting.Server) {
+	n.servers = append(n.servers, namedServer{name, s})
+	n.metrics.observe(name, s)
+	n.log.Info("listening", "for", name, "address", s.Addr())
+}
+
+// openLog recovers the log and everything that follows from it.
+func (n *Node) openLog(context.Context) error {
+	n.admin.notReady("starting: reading the log")
+	d, err := disk.Open(filepath.Join(n.config.StoreDir, logDir))
+	if err != nil {
+		return err
+	}
+	n.log.Info("disk", "path", d.Path(), "io", d.Describe(), "flush", n.config.FlushDisk)
+	began := time.Now()
+	single, recovery, err := replication.OpenSingle(replication.SingleOptions{
+		Address: n.addresses.Broker.String(),
+		Engine:  n.engineOptions(d),
+		Proposer: replication.ProposerOptions{
+			WaitingBytes: max(waitingBytesMax, 2*n.config.MessageBytesMax),
+			WaitTime:     n.config.SendQueueTime, FlushTimeout: n.config.SyncFlushTimeout,
+			Now: wallClock, Completed: func() {},
+		},
+	})
+	if err != nil {
+		return err
+	}
+	n.single = single
+	n.log.Info("log open", "created", recovery.Created, "end", recovery.End, "position", recovery.Position,
+		"tornBytes", recovery.TornBytes, "took", time.Since(began).Round(time.Millisecond))
+	if recovery.TornBytes > 0 {
+		n.log.Warn("the log ended in a write that was cut off; its bytes were kept aside",
+			"bytes", recovery.TornBytes, "file", recovery.TornFile, "cause", recovery.Reason)
+	}
+	n.metrics.observeEngine(single.Engine())
+	return nil
+}
+
+func (n *Node) engineOptions(d disk.Disk) engine.Options {
+	o := engine.Options{
+		Log: commitlog.Options{Disk: d, SegmentBytes: n.config.SegmentBytes, HistoryBytes: n.config.ReadCacheBytes,
+			Log: n.log, Fatal: n.options.Fatal},
+		CommitAt: engine.CommitDurable, FlushInterval: n.config.FlushInterval,
+	}
+	if n.config.FlushDisk == AsyncFlush {
+		o.CommitAt = engine.CommitWritten
+	}
+	if n.config.FlushMethod == Dsync {
+		o.Log.Method = commitlog.FlushDsync
+	}
+	return o
+}
+
+// openBroker opens the gates and registers the broker.
+func (n *Node) openBroker(ctx context.Context) error {
+	n.admin.notReady("starting: creating system topics")
+	client, err := clientAddress(&n.config, n.addresses.Broker.Port())
+	if err != nil {
+		return err
+	}
+	n.client = client.String()
+	e := n.single.Engine()
+	b, err := broker.New(n.brokerConfig(client), broker.Dependencies{
+		Proposer: n.single, Queues: e, Topics: e.Topics(), Offsets: e.Offsets(), Progress: e,
+	})
+	if err != nil {
+		return err
+	}
+	n.broker = b
+	n.metrics.add(b.WriteMetrics)
+	ctx, cancel := context.WithTimeout(ctx, systemTopicsTime)
+	defer cancel()
+	if err := b.CreateSystemTopics(ctx); err != nil {
+		return err
+	}
+	n.gate.open(b)
+	n.fast.open(b)
+	nameservers := n.config.Nameservers
+	if n.nameserver != nil {
+		nameservers = append(nameservers[:len(nameservers):len(nameservers)], reachableHere(n.addresses.Nameserver).String())
+	}
+	n.registrar = nameserver.NewRegistrar(nameserver.RegistrarConfig{
+		Nameservers: nameservers, Period: n.config.RegistrationPeriod, Log: n.log,
+		Topics: registeredTopics{table: b, startedMillis: wallClock()},
+		Broker: nameserver.Broker{Cluster: n.config.ClusterName, Name: n.config.BrokerName, Address: n.client,
+			HAAddress: highAvailability(client).String()},
+	})
+	n.metrics.observeRegistrar(n.registrar)
+	return nil
+}
+
+func (n *Node) brokerConfig(client netip.AddrPort) broker.Config {
+	c := broker.DefaultConfig(client)
+	c.ClusterName, c.BrokerName = n.config.ClusterName, n.config.BrokerName
+	c.Region, c.Trace, c.Permission = n.config.Region, n.config.Trace, n.config.BrokerPermission
+	c.AutoCreateTopic, c.DefaultTopicQueues = n.config.AutoCreateTopic, n.config.DefaultTopicQueues
+	c.MessageBytesMax, c.OffsetCommitInterval = n.config.MessageBytesMax, n.config.OffsetInterval
+	c.Logger, c.ProcessID = n.log, uint16(os.Getpid())
+	return c
+}
+
+// highAvailability is where RocketMQ's slaves would connect; nothing listens
+// there, but registrations have the field.
+func highAvailability(client netip.AddrPort) netip.AddrPort {
+	return netip.AddrPortFrom(client.Addr(), client.Port()+haPortDistance)
+}
+
+// followTopics reports changed topics to the nameservers.
+func (n *Node) followTopics(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-n.broker.TopicsChanged():
+			n.registrar.TopicsChanged()
+		}
+	}
+}
+
+func wallClock() int64 { return time.Now().UnixMilli() }

@@ -1,0 +1,311 @@
+package node
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/netip"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/apogeemq/apogee/server/nameserver"
+	"github.com/apogeemq/apogee/server/remoting"
+)
+
+// patience bounds every wait of the tests.
+const patience = 30 * time.Second
+
+// lines collects a node's log.
+type lines struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (l *lines) Write(b []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(b)
+}
+
+func (l *lines) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
+}
+
+// small is a configuration for tests: free ports, small files.
+func small(t *testing.T, dir string, more ...string) Config {
+	t.Helper()
+	c, err := Load("", append([]string{
+		"listenPort=0", "namesrvListenPort=0", "adminListenPort=0", "storePathRootDir=" + dir,
+		"mappedFileSizeCommitLog=33554432", "readCacheSize=1048576", "shutdownWaitTimeSeconds=10",
+	}, more...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// up starts a node. The test stops it, or the cleanup does.
+func up(t *testing.T, c Config) (*Node, *lines) {
+	t.Helper()
+	log := &lines{}
+	n, err := Start(t.Context(), c, Options{Version: "test", Log: slog.New(slog.NewTextHandler(log, nil))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n, log
+}
+
+func down(t *testing.T, n *Node) {
+	t.Helper()
+	if err := n.Stop(context.Background()); err != nil {
+		t.Errorf("stop: %v", err)
+	}
+}
+
+func call(t *testing.T, address netip.AddrPort, code int32, body string, fields ...string) *remoting.Command {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	client, err := remoting.Dial(ctx, address.String(), remoting.ClientOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	request := &remoting.Request{Code: code, Body: []byte(body)}
+	for i := 0; i < len(fields); i += 2 {
+		request.Set(fields[i], fields[i+1])
+	}
+	response, err := client.Call(ctx, request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return response
+}
+
+func send(t *testing.T, n *Node, topic, body string) *remoting.Command {
+	t.Helper()
+	response := call(t, n.Addresses().Broker, remoting.RequestSendMessageV2, body, "a", "PG", "b", topic, "c", "TBW102",
+		"d", "4", "e", "0", "f", "0", "g", "1700000000000", "h", "0", "i", "", "j", "0", "k", "false", "m", "false")
+	if response.Code != remoting.ResponseSuccess {
+		t.Fatalf("send refused: %d %s", response.Code, response.Remark)
+	}
+	return response
+}
+
+func get(t *testing.T, n *Node, path string) (int, string) {
+	t.Helper()
+	client := http.Client{Timeout: patience}
+	defer client.CloseIdleConnections()
+	response, err := client.Get(fmt.Sprintf("http://%s%s", n.Addresses().Admin, path))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(response.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return response.StatusCode, string(body)
+}
+
+func TestMessagesOutliveAStop(t *testing.T) {
+	t.Parallel()
+	for _, flush := range []FlushDisk{SyncFlush, AsyncFlush} {
+		t.Run(string(flush), func(t *testing.T) {
+			t.Parallel()
+			dir := t.TempDir()
+			n, _ := up(t, small(t, dir, "flushDiskType="+string(flush)))
+			for i := range 3 {
+				if got := send(t, n, "T", "hello").Text("queueOffset"); got != fmt.Sprint(i) {
+					t.Errorf("message %d has queue offset %s", i, got)
+				}
+			}
+			down(t, n)
+			n, log := up(t, small(t, dir))
+			defer down(t, n)
+			response := call(t, n.Addresses().Broker, remoting.RequestGetMaxOffset, "", "topic", "T", "queueId", "0")
+			if response.Text("offset") != "3" {
+				t.Errorf("max offset after the restart is %q, want 3", response.Text("offset"))
+			}
+			if strings.Contains(log.String(), "created=true") || strings.Contains(log.String(), "cut off") {
+				t.Errorf("the log was not closed in order:\n%s", log)
+			}
+		})
+	}
+}
+
+func TestANewTopicHasARouteToTheBroker(t *testing.T) {
+	t.Parallel()
+	n, _ := up(t, small(t, t.TempDir()))
+	defer down(t, n)
+	send(t, n, "Fresh", "x")
+	want := fmt.Sprintf(`"0":"%s"`, n.Addresses().Broker)
+	deadline := time.Now().Add(patience)
+	for {
+		response := call(t, n.Addresses().Nameserver, remoting.RequestGetRouteInfoByTopic, "", "topic", "Fresh")
+		if strings.Contains(string(response.Body), want) && strings.Contains(string(response.Body), `"writeQueueNums":4`) {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("no route to %s: %d %s", want, response.Code, response.Body)
+		}
+	}
+}
+
+func TestAStoppedBrokerLeavesForeignNameservers(t *testing.T) {
+	t.Parallel()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	foreign := nameserver.New(nameserver.Config{Log: slog.New(slog.DiscardHandler)})
+	server := remoting.Serve(listener, foreign, remoting.Options{})
+	defer func() { _ = server.Shutdown(context.Background()) }()
+	address := netip.MustParseAddrPort(listener.Addr().String())
+	topics := func() string {
+		return string(call(t, address, remoting.RequestGetAllTopicList, "").Body)
+	}
+
+	n, _ := up(t, small(t, t.TempDir(), "namesrvEnable=false", "namesrvAddr="+listener.Addr().String()))
+	for deadline := time.Now().Add(patience); !strings.Contains(topics(), `"TBW102"`); {
+		if time.Now().After(deadline) {
+			t.Fatal("the broker did not register")
+		}
+	}
+	down(t, n)
+	if got := topics(); got != `{"topicList":[]}` {
+		t.Errorf("after the stop the nameserver has %s", got)
+	}
+}
+
+func TestTheAdminServerShowsStateAndMetrics(t *testing.T) {
+	t.Parallel()
+	n, log := up(t, small(t, t.TempDir(), "deleteWhen=04", "timerWheelEnable=true"))
+	for path, want := range map[string]string{
+		"/healthz": "alive\n", "/readyz": "ready\n", "/debug/pprof/cmdline": "node.test",
+		"/metrics": `apogee_node_info{version="test",broker="broker-a",cluster="DefaultCluster",flush="SYNC_FLUSH"} 1`,
+	} {
+		if code, body := get(t, n, path); code != 200 || !strings.Contains(body, want) {
+			t.Errorf("%s: %d %s, want 200 and %q", path, code, body, want)
+		}
+	}
+	for _, metric := range []string{
+		"apogee_remoting_connections{listener=\"broker\"}", "apogee_engine_mark_index{mark=\"durable\"}",
+		"apogee_nameserver_brokers", "apogee_node_registered_nameservers", "process_resident_memory_bytes",
+	} {
+		if _, body := get(t, n, "/metrics"); !strings.Contains(body, metric) {
+			t.Errorf("/metrics has no %s", metric)
+		}
+	}
+	n.admin.notReady("stopping")
+	if code, body := get(t, n, "/readyz"); code != 503 || body != "stopping\n" {
+		t.Errorf("/readyz while stopping: %d %q", code, body)
+	}
+	down(t, n)
+	for _, line := range []string{
+		`keys="[deleteWhen timerWheelEnable]"`, "listening for=operators address=" + n.Addresses().Admin.String(),
+		"listening for=nameserver address=" + n.Addresses().Nameserver.String(),
+		"listening for=broker address=" + n.Addresses().Broker.String(), "io=", "stopped took=",
+	} {
+		if strings.Count(log.String(), line) != 1 {
+			t.Errorf("%q must be logged once:\n%s", line, log)
+		}
+	}
+}
+
+func TestOffsetsThatWereGatheredAreStoredByAStop(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	n, _ := up(t, small(t, dir, "offsetCommitIntervalMs=60000"))
+	for range 3 {
+		send(t, n, "T", "x")
+	}
+	offset := func() string {
+		return call(t, n.Addresses().Broker, remoting.RequestQueryConsumerOffset, "",
+			"consumerGroup", "G", "topic", "T", "queueId", "0").Text("offset")
+	}
+	client, err := remoting.Dial(t.Context(), n.Addresses().Broker.String(), remoting.ClientOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	commit := &remoting.Request{Code: remoting.RequestUpdateConsumerOffset}
+	for key, value := range map[string]string{"consumerGroup": "G", "topic": "T", "queueId": "0", "commitOffset": "2"} {
+		commit.Set(key, value)
+	}
+	if err := client.Oneway(commit); err != nil {
+		t.Fatal(err)
+	}
+	for deadline := time.Now().Add(patience); offset() != "2"; {
+		if time.Now().After(deadline) {
+			t.Fatalf("the broker knows offset %q, want 2", offset())
+		}
+	}
+	client.Close()
+	down(t, n)
+	n, _ = up(t, small(t, dir))
+	defer down(t, n)
+	if got := offset(); got != "2" {
+		t.Errorf("offset after the restart is %q, want 2", got)
+	}
+}
+
+func TestAPortThatIsTakenEndsTheStartAndIsNamed(t *testing.T) {
+	t.Parallel()
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	dir := t.TempDir()
+	c := small(t, dir)
+	c.AdminPort = taken.Addr().(*net.TCPAddr).Port
+	_, err = Start(t.Context(), c, Options{Log: slog.New(slog.DiscardHandler)})
+	if err == nil || !strings.Contains(err.Error(), "listen on adminListenPort") {
+		t.Errorf("got %v", err)
+	}
+	n, _ := up(t, small(t, dir)) // nothing was left behind
+	down(t, n)
+}
+
+func TestTwoNodesDontShareAFolder(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	n, _ := up(t, small(t, dir))
+	defer down(t, n)
+	_, err := Start(t.Context(), small(t, dir), Options{Log: slog.New(slog.DiscardHandler)})
+	if err == nil || !strings.Contains(err.Error(), "lock") {
+		t.Errorf("got %v, want an error about the lock", err)
+	}
+}
+
+func TestAStartThatIsCalledOffLeavesNothingBehind(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	c := small(t, dir)
+	free, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.BrokerPort = free.Addr().(*net.TCPAddr).Port
+	_ = free.Close()
+	if _, err := Start(ctx, c, Options{Log: slog.New(slog.DiscardHandler)}); err == nil {
+		t.Fatal("started in spite of a context that has ended")
+	}
+	again, err := net.Listen("tcp", free.Addr().String())
+	if err != nil {
+		t.Fatalf("the port is still taken: %v", err)
+	}
+	_ = again.Close()
+	n, _ := up(t, small(t, dir))
+	down(t, n)
+}

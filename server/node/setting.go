@@ -1,0 +1,159 @@
+package node
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"net"
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// setting is one key: how its value is read, and all that people need to know.
+type setting struct {
+	name     string
+	fallback string // the default, as it would stand in a file
+	allowed  string // what may stand there, in words
+	doc      string
+	set      func(c *Config, value string) error
+}
+
+// errNotAllowed: the value isn't one of those that allowed describes.
+var errNotAllowed = errors.New("not allowed")
+
+func text(name, fallback, doc string, field func(*Config) *string) setting {
+	return setting{name, fallback, "1 to 255 characters", doc, func(c *Config, v string) error {
+		if v == "" || len(v) > 255 || strings.ContainsFunc(v, func(r rune) bool { return r < ' ' }) {
+			return errNotAllowed
+		}
+		*field(c) = v
+		return nil
+	}}
+}
+
+func choice[T ~string](name, fallback, doc string, field func(*Config) *T, values ...T) setting {
+	var words []string
+	for _, v := range values {
+		words = append(words, string(v))
+	}
+	return setting{name, fallback, either(words), doc, func(c *Config, v string) error {
+		if !slices.Contains(values, T(v)) {
+			return errNotAllowed
+		}
+		*field(c) = T(v)
+		return nil
+	}}
+}
+
+func boolean(name, fallback, doc string, field func(*Config) *bool) setting {
+	return setting{name, fallback, "true or false", doc, func(c *Config, v string) error {
+		switch strings.ToLower(v) {
+		case "true":
+			*field(c) = true
+		case "false":
+			*field(c) = false
+		default:
+			return errNotAllowed
+		}
+		return nil
+	}}
+}
+
+func integer(name, fallback string, low, high int64, doc string, field func(*Config) *int) setting {
+	return setting{name, fallback, fmt.Sprintf("%d to %d", low, high), doc, func(c *Config, v string) error {
+		n, err := number(v, low, min(high, math.MaxInt))
+		*field(c) = int(n)
+		return err
+	}}
+}
+
+func multiple(name, fallback string, of, low, high int64, doc string, field func(*Config) *int64) setting {
+	return setting{name, fallback, fmt.Sprintf("a multiple of %d from %d to %d", of, low, high), doc, func(c *Config, v string) error {
+		n, err := number(v, low, high)
+		if n%of != 0 {
+			return errNotAllowed
+		}
+		*field(c) = n
+		return err
+	}}
+}
+
+func duration(name, fallback string, unit time.Duration, low, high int64, doc string, field func(*Config) *time.Duration) setting {
+	word := map[time.Duration]string{time.Millisecond: "milliseconds", time.Second: "seconds"}[unit]
+	return setting{name, fallback, fmt.Sprintf("%d to %d (%s)", low, high, word), doc, func(c *Config, v string) error {
+		n, err := number(v, low, high)
+		*field(c) = time.Duration(n) * unit
+		return err
+	}}
+}
+
+func number(v string, low, high int64) (int64, error) {
+	n, err := strconv.ParseInt(v, 10, 64)
+	if err != nil || n < low || n > high {
+		return 0, errNotAllowed
+	}
+	return n, nil
+}
+
+func ip(name, fallback, doc string, field func(*Config) *netip.Addr) setting {
+	return setting{name, fallback, "an IP address", doc, func(c *Config, v string) error {
+		address, err := netip.ParseAddr(v)
+		*field(c) = address.Unmap()
+		return err
+	}}
+}
+
+func optionalIP(name, fallback, doc string, field func(*Config) *netip.Addr) setting {
+	s := ip(name, fallback, doc, field)
+	required := s.set
+	s.allowed = "an IP address that clients can reach, or nothing"
+	s.set = func(c *Config, v string) error {
+		if v == "" {
+			*field(c) = netip.Addr{}
+			return nil
+		}
+		if err := required(c, v); err != nil {
+			return err
+		}
+		if field(c).IsUnspecified() {
+			return errNotAllowed
+		}
+		return nil
+	}
+	return s
+}
+
+func nameservers(name, fallback, doc string, field func(*Config) *[]string) setting {
+	return setting{name, fallback, "host:port, with ; between several, or nothing", doc, func(c *Config, v string) error {
+		var addresses []string
+		for _, part := range strings.Split(v, ";") {
+			if part = strings.TrimSpace(part); part == "" {
+				continue
+			}
+			host, port, err := net.SplitHostPort(part)
+			if err != nil || host == "" {
+				return errNotAllowed
+			}
+			if _, err := number(port, 1, 65535); err != nil {
+				return err
+			}
+			if !slices.Contains(addresses, part) {
+				addresses = append(addresses, part)
+			}
+		}
+		*field(c) = addresses
+		return nil
+	}}
+}
+
+// either joins words to "a, b or c".
+func either(words []string) string {
+	last := len(words) - 1
+	if last == 0 {
+		return "only " + words[0]
+	}
+	return strings.Join(words[:last], ", ") + " or " + words[last]
+}

@@ -1,0 +1,104 @@
+package node
+
+import (
+	"net/netip"
+	"time"
+)
+
+// fastPortDistance: RocketMQ's clients expect a second port for everything but
+// pulls at listenPort - 2.
+const fastPortDistance = 2
+
+// settings is every key there is, in the order of the documentation.
+var settings = []setting{
+	text("brokerClusterName", "DefaultCluster", "Cluster that this broker belongs to.",
+		func(c *Config) *string { return &c.ClusterName }),
+	text("brokerName", "broker-a", "Name of the broker in routes. Each broker of a cluster has its own.",
+		func(c *Config) *string { return &c.BrokerName }),
+	choice("brokerId", "0", "0 is the master. This version runs masters only.",
+		func(c *Config) *string { return &c.onlyTruth }, "0"),
+	choice("brokerRole", "ASYNC_MASTER", "This version runs masters without slaves; messages are as safe as `flushDiskType` says.",
+		func(c *Config) *string { return &c.onlyTruth }, "ASYNC_MASTER"),
+	integer("brokerPermission", "6", 0, 7, "What clients may do with this broker: 4 read, 2 write, 6 both.",
+		func(c *Config) *int { return &c.BrokerPermission }),
+	text("regionId", "DefaultRegion", "Region that is stored with each message.",
+		func(c *Config) *string { return &c.Region }),
+	boolean("traceOn", "true", "Tells clients to send trace messages if they are set up to.",
+		func(c *Config) *bool { return &c.Trace }),
+
+	ip("bindAddress", "127.0.0.1", "Address to listen on. Others than loopback need `allowAnonymous=true`.",
+		func(c *Config) *netip.Addr { return &c.BindAddress }),
+	integer("listenPort", "10911", 0, 65535, "Port for clients. `listenPort - 2` is open as well, for clients with `vipChannelEnabled`. 0 takes any free port and opens no second one.",
+		func(c *Config) *int { return &c.BrokerPort }),
+	optionalIP("brokerIP1", "", "Address that clients are told. Empty: `bindAddress`, or this machine's first address where that is 0.0.0.0.",
+		func(c *Config) *netip.Addr { return &c.BrokerIP }),
+	boolean("allowAnonymous", "false", "Lets the server listen on other addresses than loopback although nobody has to prove who they are.",
+		func(c *Config) *bool { return &c.AllowAnonymous }),
+	duration("serverChannelMaxIdleTimeSeconds", "120", time.Second, 1, 86400, "Connections without traffic for so long are closed.",
+		func(c *Config) *time.Duration { return &c.IdleTime }),
+	integer("maxConnections", "65536", 1, 1<<20, "Connections of each listener; further ones are closed at once.",
+		func(c *Config) *int { return &c.ConnectionsMax }),
+
+	nameservers("namesrvAddr", "", "Nameservers to register at, with `;` between them, besides the embedded one.",
+		func(c *Config) *[]string { return &c.Nameservers }),
+	boolean("namesrvEnable", "true", "Runs a nameserver in this process.",
+		func(c *Config) *bool { return &c.NameserverEmbedded }),
+	integer("namesrvListenPort", "9876", 0, 65535, "Port of the embedded nameserver. 0 takes any free port.",
+		func(c *Config) *int { return &c.NameserverPort }),
+	duration("registerNameServerPeriod", "30000", time.Millisecond, 10_000, 60_000, "How often the broker reports to the nameservers. Changes of topics are reported at once.",
+		func(c *Config) *time.Duration { return &c.RegistrationPeriod }),
+
+	ip("adminBindAddress", "127.0.0.1", "Address of the HTTP server for operators. Others than loopback need `allowAnonymous=true`.",
+		func(c *Config) *netip.Addr { return &c.AdminBindAddress }),
+	integer("adminListenPort", "10913", 0, 65535, "Port of the HTTP server for operators: `/metrics`, `/healthz`, `/readyz`, `/debug/pprof`. 0 takes any free port.",
+		func(c *Config) *int { return &c.AdminPort }),
+	duration("shutdownWaitTimeSeconds", "30", time.Second, 1, 3600, "How long a stop waits for requests under way.",
+		func(c *Config) *time.Duration { return &c.ShutdownTime }),
+	choice("logLevel", "info", "Lines below this level are not logged.",
+		func(c *Config) *string { return &c.LogLevel }, "debug", "info", "warn", "error"),
+
+	text("storePathRootDir", "./data", "Folder of everything that is stored. It is created where needed.",
+		func(c *Config) *string { return &c.StoreDir }),
+	choice("flushDiskType", string(SyncFlush), "SYNC_FLUSH: a message is confirmed once it is synced to the disk. ASYNC_FLUSH: once it is written; it survives the death of the process, not of the power.",
+		func(c *Config) *FlushDisk { return &c.FlushDisk }, SyncFlush, AsyncFlush),
+	choice("flushMethod", string(Fdatasync), "fdatasync serves all waiting writes with one sync. dsync makes each write durable by itself: for devices with FUA or power-loss protection.",
+		func(c *Config) *FlushMethod { return &c.FlushMethod }, Fdatasync, Dsync),
+	duration("flushIntervalCommitLog", "500", time.Millisecond, 1, 60_000, "With ASYNC_FLUSH: time between syncs.",
+		func(c *Config) *time.Duration { return &c.FlushInterval }),
+	duration("syncFlushTimeout", "5000", time.Millisecond, 1, 600_000, "With SYNC_FLUSH: a send whose sync takes longer is answered with FLUSH_DISK_TIMEOUT. It is stored.",
+		func(c *Config) *time.Duration { return &c.SyncFlushTimeout }),
+	multiple("mappedFileSizeCommitLog", "1073741824", 4096, 1<<20, 1<<32-4096, "Size of a log file.",
+		func(c *Config) *int64 { return &c.SegmentBytes }),
+	integer("readCacheSize", "134217728", 1<<20, 1<<40, "Bytes of memory for reading old messages.",
+		func(c *Config) *int { return &c.ReadCacheBytes }),
+
+	boolean("autoCreateTopicEnable", "true", "A send to a topic that doesn't exist creates it.",
+		func(c *Config) *bool { return &c.AutoCreateTopic }),
+	integer("defaultTopicQueueNums", "8", 1, 65535, "Queues of topics that a send creates, if the client doesn't ask for fewer.",
+		func(c *Config) *int { return &c.DefaultTopicQueues }),
+	integer("maxMessageSize", "4194304", 1024, 15<<20, "Bytes that the body of a message, or of a batch, may have.",
+		func(c *Config) *int { return &c.MessageBytesMax }),
+	duration("waitTimeMillsInSendQueue", "200", time.Millisecond, 1, 60_000, "How long a send waits when too much waits already; then it is refused with SYSTEM_BUSY and nothing is stored.",
+		func(c *Config) *time.Duration { return &c.SendQueueTime }),
+	duration("offsetCommitIntervalMs", "100", time.Millisecond, 1, 60_000, "Consumer offsets are gathered for so long before they are stored. A crash sets consumers back by no more than that.",
+		func(c *Config) *time.Duration { return &c.OffsetInterval }),
+
+	refused("aclEnable", "access control"),
+	refused("authenticationEnabled", "access control"),
+	refused("authorizationEnabled", "access control"),
+	refused("enableDLegerCommitLog", "replication"),
+	refused("enableControllerMode", "replication"),
+	onlyOne("totalReplicas"),
+	onlyOne("inSyncReplicas"),
+	onlyOne("minInSyncReplicas"),
+}
+
+func refused(name, what string) setting {
+	return choice(name, "false", "There is no "+what+" in this version; a file that asks for it must not be taken for one that has it.",
+		func(c *Config) *string { return &c.onlyTruth }, "false")
+}
+
+func onlyOne(name string) setting {
+	return choice(name, "1", "There is one copy of each message in this version.",
+		func(c *Config) *string { return &c.onlyTruth }, "1")
+}

@@ -1,0 +1,57 @@
+// Apogee is the one binary: broker and nameserver, and the tools around them.
+// Each command has a file; what it does lives in the package it calls.
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/apogeemq/apogee/bench"
+)
+
+// echoTime: a Ctrl-C reaches the whole process group, and make, timeout and
+// some supervisors pass on what they got. Signals so close to the first one are
+// its echo, not the wish to end at once.
+const echoTime = 500 * time.Millisecond
+
+func main() {
+	ctx, cancel := context.WithCancel(context.Background())
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)
+	go obey(signals, cancel)
+	if err := rootCommand().ExecuteContext(ctx); err != nil {
+		fmt.Fprintln(os.Stderr, "apogee:", err)
+		os.Exit(1)
+	}
+}
+
+// obey cancels at the first signal and ends the process at the second.
+func obey(signals <-chan os.Signal, cancel func()) {
+	<-signals
+	first := time.Now()
+	cancel()
+	for range signals {
+		if time.Since(first) > echoTime {
+			fmt.Fprintln(os.Stderr, "apogee: second signal: ending at once")
+			os.Exit(130)
+		}
+	}
+}
+
+func rootCommand() *cobra.Command {
+	root := &cobra.Command{
+		Use:           "apogee",
+		Short:         "Event-sourced message broker for RocketMQ clients",
+		SilenceUsage:  true,
+		SilenceErrors: true,
+	}
+	root.CompletionOptions.HiddenDefaultCmd = true
+	root.AddCommand(serverCommand(), configCommand(), versionCommand(), bench.Command())
+	return root
+}
