@@ -1,0 +1,93 @@
+package baseline
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"time"
+)
+
+// The names of the servers that are compared, as in the tables.
+const (
+	RocketMQ = "RocketMQ"
+	Floor    = "floor"
+	Apogee   = "Apogee"
+)
+
+// Where an instance's ports are in its range. A broker also takes the port two
+// below its own, for clients with a channel of their own, and RocketMQ's takes
+// the next one for replication.
+const (
+	nameserverPortAt = 1
+	brokerPortAt     = 11
+	adminPortAt      = 13
+)
+
+// contender is a kind of server.
+type contender struct {
+	name   string
+	broker bool // it does more than answer sends, and has to warm up
+	// start runs the server in i, whose dir exists and is empty. It sets the
+	// address, and returns when the measured process was started.
+	start func(ctx context.Context, i *instance, at place) (began time.Time, err error)
+}
+
+// newContender knows the contenders by their command-line names.
+func newContender(name string, o *Options) (contender, error) {
+	switch name {
+	case "rocketmq":
+		return contender{RocketMQ, true, o.startRocketMQ}, nil
+	case "floor":
+		return contender{Floor, false, o.startFloor}, nil
+	case "apogee":
+		return contender{Apogee, true, o.startApogee}, nil
+	}
+	return contender{}, fmt.Errorf("run baseline: server %q: allowed are rocketmq, floor and apogee", name)
+}
+
+// open starts an instance and waits until it serves.
+func (c *contender) open(ctx context.Context, at place) (*instance, error) {
+	if err := os.MkdirAll(at.dir, 0o700); err != nil {
+		return nil, fmt.Errorf("start %s: %w", c.name, err)
+	}
+	i := &instance{name: fmt.Sprintf("%s %s", c.name, at.flush), dir: at.dir}
+	began, err := c.start(ctx, i, at)
+	if err != nil {
+		return i, err
+	}
+	return i, i.awaitService(ctx, began)
+}
+
+func loopback(port int) string { return "127.0.0.1:" + strconv.Itoa(port) }
+
+func (o *Options) startFloor(_ context.Context, i *instance, at place) (time.Time, error) {
+	mode := "sync"
+	if at.flush == AsyncFlush {
+		mode = "write"
+	}
+	i.address = loopback(at.port)
+	began := time.Now()
+	return began, i.add("floor.out", o.Self, "bench", "floor", "--listen", i.address, "--mode", mode, "--dir", at.dir)
+}
+
+// apogeeArguments is the command line of Apogee's server.
+func (o *Options) apogeeArguments(at place) []string {
+	settings := []string{
+		"listenPort=" + strconv.Itoa(at.port+brokerPortAt), "namesrvListenPort=" + strconv.Itoa(at.port+nameserverPortAt),
+		"adminListenPort=" + strconv.Itoa(at.port+adminPortAt), "brokerIP1=127.0.0.1",
+		"storePathRootDir=" + filepath.Join(at.dir, "store"), "flushDiskType=" + string(at.flush),
+	}
+	argv := []string{o.Apogee, "server"}
+	for _, s := range append(settings, o.ApogeeSettings...) {
+		argv = append(argv, "--set", s)
+	}
+	return argv
+}
+
+func (o *Options) startApogee(_ context.Context, i *instance, at place) (time.Time, error) {
+	i.address = loopback(at.port + brokerPortAt)
+	began := time.Now()
+	return began, i.add("apogee.out", o.apogeeArguments(at)...)
+}

@@ -1,0 +1,117 @@
+package baseline
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestThePomNamesTheVersion(t *testing.T) {
+	t.Parallel()
+	for _, artifact := range []string{"rocketmq-broker", "rocketmq-namesrv"} {
+		if !strings.Contains(string(pom), "<artifactId>"+artifact+"</artifactId>\n      <version>"+rocketMQVersion+"</version>") {
+			t.Errorf("%s %s is not in pom.xml", artifact, rocketMQVersion)
+		}
+	}
+}
+
+func TestRocketMQKeepsItsDefaultsButForPlaceAndFlush(t *testing.T) {
+	t.Parallel()
+	got := brokerConfig(place{dir: "/d", port: 21000, flush: SyncFlush})
+	want := `brokerClusterName=baseline
+brokerName=baseline-a
+brokerId=0
+brokerIP1=127.0.0.1
+bindAddress=127.0.0.1
+listenPort=21011
+namesrvAddr=127.0.0.1:21001
+storePathRootDir=/d/store
+storePathCommitLog=/d/store/commitlog
+flushDiskType=SYNC_FLUSH
+autoCreateTopicEnable=true
+`
+	if got != want {
+		t.Errorf("got\n%s", got)
+	}
+	o := &Options{jars: "/jars"}
+	if got := strings.Join(o.java("/d", "-server", "Main", "/d/broker.conf"), " "); got != "java -server -Duser.home=/d -Drocketmq.home.dir=/d -cp /jars/* Main -c /d/broker.conf" {
+		t.Errorf("java command %q", got)
+	}
+}
+
+func TestApogeeGetsItsSettingsOnTheCommandLine(t *testing.T) {
+	t.Parallel()
+	o := &Options{Apogee: "/bin/apogee", ApogeeSettings: []string{"flushMethod=dsync"}}
+	got := o.apogeeArguments(place{dir: "/d", port: 21000, flush: AsyncFlush})
+	for _, setting := range []string{"listenPort=21011", "namesrvListenPort=21001", "adminListenPort=21013", "storePathRootDir=/d/store", "flushDiskType=ASYNC_FLUSH", "flushMethod=dsync"} {
+		if at := slices.Index(got, setting); at < 1 || got[at-1] != "--set" {
+			t.Errorf("%s is not set in %q", setting, got)
+		}
+	}
+	if got[0] != "/bin/apogee" || got[1] != "server" {
+		t.Errorf("command %q", got)
+	}
+}
+
+func TestRocketMQIsFetchedOnceAndOnlyWhole(t *testing.T) {
+	cache := t.TempDir()
+	bin := t.TempDir()
+	mvn := func(text string) {
+		if err := os.WriteFile(filepath.Join(bin, "mvn"), []byte("#!/bin/sh\n"+text+"\n"), 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Setenv("PATH", bin+":/usr/bin:/bin")
+	mvn("mkdir -p part; echo cannot reach the registry; exit 1")
+	if _, err := fetchRocketMQ(t.Context(), cache); err == nil || !strings.Contains(err.Error(), "cannot reach the registry") {
+		t.Fatalf("error %v", err)
+	}
+	mvn(`for last; do :; done; dir=${last#-DoutputDirectory=}; grep -q rocketmq-broker pom.xml && mkdir "$dir" && touch "$dir/a.jar"`)
+	jars, err := fetchRocketMQ(t.Context(), cache)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(filepath.Join(jars, "a.jar")); err != nil {
+		t.Error(err)
+	}
+	mvn("exit 1")
+	if again, err := fetchRocketMQ(t.Context(), cache); err != nil || again != jars {
+		t.Errorf("the second time: %q, %v", again, err)
+	}
+}
+
+func TestLoadsAreCommandLines(t *testing.T) {
+	t.Parallel()
+	selected, err := selectRows([]string{"pull", "batchsync"})
+	if err != nil || len(selected) != 2 || selected[0].name != "batchsync" {
+		t.Fatalf("%+v, %v", selected, err)
+	}
+	r := runner{options: &Options{Self: "/x/apogee", Rounds: 3, Connections: 4, Heap: "2g", Settle: 5 * time.Second, Duration: 8 * time.Second, Warmup: time.Second,
+		Servers: []string{"floor"}, Rows: []string{"pull", "batchsync"}}, rows: selected}
+	want := []string{
+		"apogee bench baseline --rounds 3 --connections 4 --duration 8s --warmup 1s --settle 5s --heap 2g --servers floor --rows pull,batchsync",
+		"apogee bench send --topic baseline-batchsync --inflight 64 --batch 32 --size 256 --queues 8 --connections 4 --warmup 1s --duration 8s",
+		"apogee bench send --topic baseline-pull --inflight 64 --batch 1 --size 1024 --queues 8 --connections 4 --warmup 0s --duration 1m0s --messages 40000",
+		"apogee bench pull --topic baseline-pull --consumers 8 --read again --queues 8 --connections 4 --warmup 1s --duration 8s",
+	}
+	if got := r.commands(); !slices.Equal(got, want) {
+		t.Errorf("got\n%s", strings.Join(got, "\n"))
+	}
+}
+
+func TestTheRevisionOfWhatIsNoGoBinaryIsUnknown(t *testing.T) {
+	t.Parallel()
+	if got := revision(script(t, "exit")); !strings.Contains(got, "unknown") {
+		t.Errorf("%q", got)
+	}
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := revision(self); !strings.Contains(got, "revision") || strings.Contains(got, "unknown:") {
+		t.Errorf("%q", got)
+	}
+}

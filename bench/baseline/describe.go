@@ -1,0 +1,56 @@
+package baseline
+
+import (
+	"debug/buildinfo"
+	"fmt"
+	"path/filepath"
+	"strings"
+)
+
+// settings tells in sentences how the run was done.
+func (o *Options) settings() []string {
+	return []string{
+		fmt.Sprintf("Bodies of 1 KiB, %d queues, one topic, %d connections over loopback; load generator and server share the cores.", queues, o.Connections),
+		fmt.Sprintf("Each load ran %v after %v of warm-up, on a broker that had been under load for %v before.", o.Duration, o.Warmup, o.Settle),
+		"While one server was under load the others were stopped (SIGSTOP); file systems were synced before each start and each load.",
+		"The floor is a TCP server that parses the frame and answers: for SYNC_FLUSH after one merged direct write and one fdatasync of all that waits, for ASYNC_FLUSH after the write alone.",
+		"Ratios are taken within a round.",
+	}
+}
+
+// commands lists the load of each row, and of what comes before.
+func (r *runner) commands() []string {
+	o := r.options
+	line := func(arguments []string) string { return filepath.Base(o.Self) + " " + strings.Join(arguments, " ") }
+	commands := []string{fmt.Sprintf("%s --rounds %d --connections %d --duration %v --warmup %v --settle %v --heap %s --servers %s --rows %s",
+		line([]string{"bench", "baseline"}), o.Rounds, o.Connections, o.Duration, o.Warmup, o.Settle, o.Heap, strings.Join(o.Servers, ","), strings.Join(o.Rows, ","))}
+	for i := range r.rows {
+		row := &r.rows[i]
+		if row.kind == startRow {
+			continue
+		}
+		if row.kind == pullRow {
+			commands = append(commands, line(o.fillArguments()))
+		}
+		commands = append(commands, line(o.arguments(row)))
+	}
+	return commands
+}
+
+// revision is the commit that a binary was built from.
+func revision(path string) string {
+	info, err := buildinfo.ReadFile(path)
+	if err != nil {
+		return "(revision unknown: " + err.Error() + ")"
+	}
+	text := "without a known revision"
+	for _, s := range info.Settings {
+		switch {
+		case s.Key == "vcs.revision":
+			text = "at revision " + s.Value[:min(12, len(s.Value))]
+		case s.Key == "vcs.modified" && s.Value == "true":
+			text += " with changes"
+		}
+	}
+	return text
+}

@@ -1,0 +1,104 @@
+package baseline
+
+// goal is a number to reach: a ratio, or an absolute value when against is
+// empty.
+type goal struct {
+	title   string
+	of      subject
+	against subject
+	limit   float64
+	atMost  bool // the limit is an upper one
+}
+
+// The limits that Apogee is held to. Those for rates are lower ones.
+const (
+	floorRateSync  = 0.85 // of the group-commit floor
+	floorRateAsync = 0.8  // of the floor that writes without sync
+	ownSyncRate    = 0.65 // SYNC_FLUSH of ASYNC_FLUSH
+	tailMost       = 0.4  // p99.9 of RocketMQ's
+	cpuMost        = 0.2  // CPU per message of RocketMQ's
+	residentMost   = 0.15 // memory of RocketMQ's
+	batchRate      = 3    // of RocketMQ's
+	pullRate       = 1.5  // of RocketMQ's
+	startMost      = 0.3  // seconds
+	idleMost       = 80   // MB
+)
+
+// goals are all goals, in the order of the table.
+var goals = allGoals()
+
+func allGoals() []goal {
+	var all []goal
+	sync := []string{"sync1", "sync64", "sync256"}
+	for _, name := range sync {
+		all = append(all, least(name, Rate, Floor, floorRateSync))
+	}
+	for i, limit := range []float64{2, 3, 2.5} {
+		all = append(all, least(sync[i], Rate, RocketMQ, limit))
+	}
+	for _, name := range sync {
+		all = append(all, most(name, P999, RocketMQ, tailMost))
+	}
+	for _, name := range []string{"async1", "async64", "async256"} {
+		all = append(all, least(name, Rate, Floor, floorRateAsync))
+	}
+	all = append(all,
+		least("async64", Rate, RocketMQ, 2.5), least("async256", Rate, RocketMQ, 2),
+		goal{
+			title:   "msg/s, 64 in flight: SYNC_FLUSH against its own ASYNC_FLUSH",
+			of:      subject{"sync64", Apogee, Rate},
+			against: subject{"async64", Apogee, Rate}, limit: ownSyncRate,
+		},
+		most("sync64", CPU, RocketMQ, cpuMost), most("async64", CPU, RocketMQ, cpuMost),
+		least("batchsync", Rate, RocketMQ, batchRate), least("batchasync", Rate, RocketMQ, batchRate),
+		least("pull", Rate, RocketMQ, pullRate),
+		most("sync64", Resident, RocketMQ, residentMost), most("async64", Resident, RocketMQ, residentMost),
+		goal{title: "seconds until an empty server serves", of: subject{"start", Apogee, StartSeconds}, limit: startMost, atMost: true},
+		goal{title: "MB resident at rest", of: subject{"start", Apogee, IdleResident}, limit: idleMost, atMost: true},
+	)
+	return all
+}
+
+var measureNames = map[Measure]string{Rate: "msg/s", P999: "p99.9", CPU: "CPU per message", Resident: "resident memory"}
+
+// least and most compare Apogee with another server in the same row.
+func least(name string, m Measure, against string, limit float64) goal {
+	return goal{
+		title: measureNames[m] + ", " + titleOf(name) + ": against " + against,
+		of:    subject{name, Apogee, m}, against: subject{name, against, m}, limit: limit,
+	}
+}
+
+func most(name string, m Measure, against string, limit float64) goal {
+	g := least(name, m, against, limit)
+	g.atMost = true
+	return g
+}
+
+func titleOf(name string) string {
+	for _, r := range rows {
+		if r.name == name {
+			return r.title
+		}
+	}
+	panic("BUG: a goal for row " + name + ", which does not exist")
+}
+
+// isRatio tells whether the goal compares two numbers.
+func (g *goal) isRatio() bool { return g.against.row != "" }
+
+// measured is the goal's number in a run.
+func (g *goal) measured(r *Results) Spread {
+	if g.isRatio() {
+		return r.ratio(g.of, g.against)
+	}
+	return r.over(g.of)
+}
+
+// met judges the median.
+func (g *goal) met(s Spread) bool {
+	if g.atMost {
+		return s.Median <= g.limit
+	}
+	return s.Median >= g.limit
+}

@@ -1,0 +1,146 @@
+package baseline
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/apogeemq/apogee/bench/load"
+)
+
+// Flush is what a server does before it answers, in RocketMQ's words.
+type Flush string
+
+// The two kinds of flush that are compared.
+const (
+	SyncFlush  Flush = "SYNC_FLUSH"
+	AsyncFlush Flush = "ASYNC_FLUSH"
+)
+
+const (
+	startTimeout  = 60 * time.Second
+	probeInterval = 5 * time.Millisecond
+	probeTopic    = "baseline-probe"
+)
+
+// place is where an instance runs.
+type place struct {
+	dir   string
+	port  int // the first of portsEach ports
+	flush Flush
+}
+
+const portsEach = 20
+
+// instance is one running server.
+type instance struct {
+	name       string
+	address    string
+	dir        string
+	processes  []*process // the one that is measured comes last
+	startTime  time.Duration
+	idleMemory load.Memory
+}
+
+func (i *instance) server() *process { return i.processes[len(i.processes)-1] }
+
+// add starts one more process of the instance.
+func (i *instance) add(logName string, argv ...string) error {
+	p, err := startProcess(i.dir, logName, argv...)
+	if err != nil {
+		return err
+	}
+	i.processes = append(i.processes, p)
+	return nil
+}
+
+// awaitService waits until the server creates a topic, and notes how long
+// that took since began.
+func (i *instance) awaitService(ctx context.Context, began time.Time) error {
+	err := i.await(ctx, func(ctx context.Context) error { return load.CreateTopic(ctx, i.address, probeTopic, 1) })
+	i.startTime = time.Since(began)
+	return err
+}
+
+// awaitPort waits until the process started last accepts connections.
+func (i *instance) awaitPort(ctx context.Context, address string) error {
+	return i.await(ctx, func(ctx context.Context) error {
+		conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", address)
+		if err != nil {
+			return err
+		}
+		return conn.Close()
+	})
+}
+
+// await tries until probe succeeds, the process started last has ended, or
+// startTimeout is over.
+func (i *instance) await(ctx context.Context, probe func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(ctx, startTimeout)
+	defer cancel()
+	tick := time.NewTicker(probeInterval)
+	defer tick.Stop()
+	for {
+		err := probe(ctx)
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("start %s: it does not answer: %w", i.name, errors.Join(ctx.Err(), err))
+		case <-i.server().ended:
+			return fmt.Errorf("start %s: %w", i.name, i.server().failure())
+		case <-tick.C:
+		}
+	}
+}
+
+// idle lets the server rest and notes its memory.
+func (i *instance) idle(ctx context.Context, rest time.Duration) error {
+	timer := time.NewTimer(rest)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-timer.C:
+	}
+	var err error
+	i.idleMemory, err = load.ReadMemory(i.server().pid())
+	return err
+}
+
+// pause stops the server from running; resume lets it go on.
+func (i *instance) pause() error { return i.signal(unix.SIGSTOP) }
+
+func (i *instance) resume() error {
+	for _, p := range i.processes {
+		select {
+		case <-p.ended:
+			return fmt.Errorf("measure %s: %w", i.name, p.failure())
+		default:
+		}
+	}
+	return i.signal(unix.SIGCONT)
+}
+
+func (i *instance) signal(s unix.Signal) error {
+	var err error
+	for _, p := range i.processes {
+		err = errors.Join(err, p.signal(s))
+	}
+	return err
+}
+
+// close ends the server and removes its data.
+func (i *instance) close() error {
+	var err error
+	for at := len(i.processes) - 1; at >= 0; at-- {
+		err = errors.Join(err, i.processes[at].end())
+	}
+	return errors.Join(err, os.RemoveAll(i.dir))
+}

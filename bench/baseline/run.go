@@ -1,0 +1,254 @@
+package baseline
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/apogeemq/apogee/bench/load"
+)
+
+// Options of a run.
+type Options struct {
+	Self           string   // this binary: load generator and floor
+	Apogee         string   // the binary to measure
+	ApogeeSettings []string // more key=value for its server
+	Servers        []string // rocketmq, floor, apogee; in the order of measuring
+	Rows           []string
+	Rounds         int
+	Connections    int           // of each load
+	Warmup         time.Duration // of each load, not measured
+	Duration       time.Duration // of each load, measured
+	Settle         time.Duration // load on a fresh server before the first row
+	Rest           time.Duration // of a fresh server before its memory is read
+	Heap           string        // of RocketMQ's broker, as -Xmx takes it
+	Cache          string        // where RocketMQ's jars are kept
+	Dir            string        // where data goes, in a directory of the run's own
+	Port           int           // the first of the ports that are used
+	Logger         *slog.Logger
+
+	jars string
+}
+
+func (o *Options) check() error {
+	switch {
+	case o.Rounds < 1:
+		return fmt.Errorf("run baseline: %d rounds, at least 1 is needed", o.Rounds)
+	case o.Connections < 1:
+		return fmt.Errorf("run baseline: %d connections, at least 1 is needed", o.Connections)
+	case o.Duration <= 0 || o.Warmup < 0 || o.Settle < 0 || o.Rest < 0:
+		return errors.New("run baseline: the duration must be above zero, and no other time below")
+	case o.Port < 1024 || o.Port > 60000:
+		return fmt.Errorf("run baseline: port %d: allowed are 1024 to 60000", o.Port)
+	case len(o.Servers) == 0 || len(o.Rows) == 0:
+		return errors.New("run baseline: at least one server and one row are needed")
+	}
+	return nil
+}
+
+// loader runs one load with these arguments and returns its result.
+type loader func(ctx context.Context, arguments []string) (*load.Result, error)
+
+// runner is a run in progress.
+type runner struct {
+	options    *Options
+	rows       []row
+	contenders []contender
+	dir        string
+	load       loader
+}
+
+// Run measures all rows on all servers. It ends what it has started, however
+// it ends.
+func Run(ctx context.Context, o *Options) (results *Results, err error) {
+	if err := o.check(); err != nil {
+		return nil, err
+	}
+	r := &runner{options: o, load: o.runSelf}
+	if r.rows, err = selectRows(o.Rows); err != nil {
+		return nil, err
+	}
+	for _, name := range o.Servers {
+		c, err := newContender(name, o)
+		if err != nil {
+			return nil, err
+		}
+		r.contenders = append(r.contenders, c)
+	}
+	results = &Results{Started: time.Now(), Machine: load.DescribeMachine(), Settings: o.settings(), Commands: r.commands()}
+	if err := r.prepare(ctx, results); err != nil {
+		return nil, err
+	}
+	if r.dir, err = os.MkdirTemp(o.Dir, "baseline-"); err != nil {
+		return nil, fmt.Errorf("run baseline: %w", err)
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(r.dir)) }()
+	if r.dir, err = filepath.Abs(r.dir); err != nil {
+		return nil, fmt.Errorf("run baseline: %w", err)
+	}
+	for i := range o.Rounds {
+		round, err := r.round(ctx, i)
+		if err != nil {
+			return nil, fmt.Errorf("round %d of %d: %w", i+1, o.Rounds, err)
+		}
+		results.Rounds = append(results.Rounds, round)
+	}
+	return results, nil
+}
+
+// prepare gets what the contenders need, and notes their versions.
+func (r *runner) prepare(ctx context.Context, results *Results) error {
+	o := r.options
+	for _, row := range r.rows {
+		results.Rows = append(results.Rows, row.name)
+	}
+	for _, c := range r.contenders {
+		results.Servers = append(results.Servers, c.name)
+		switch c.name {
+		case RocketMQ:
+			java, err := javaVersion(ctx)
+			if err != nil {
+				return err
+			}
+			if o.jars, err = fetchRocketMQ(ctx, o.Cache); err != nil {
+				return err
+			}
+			results.Software = append(results.Software, fmt.Sprintf("Apache RocketMQ %s with its defaults but for flushDiskType, %s heap, G1, %s", rocketMQVersion, o.Heap, java))
+		case Apogee:
+			if _, err := os.Stat(o.Apogee); err != nil {
+				return fmt.Errorf("run baseline: %w: build Apogee first, or leave apogee out of --servers", err)
+			}
+			results.Software = append(results.Software, "Apogee "+revision(o.Apogee))
+		}
+	}
+	return os.MkdirAll(o.Dir, 0o755)
+}
+
+// round runs all rows once on fresh servers.
+func (r *runner) round(ctx context.Context, number int) (round Round, err error) {
+	instances := map[string]*instance{}
+	defer func() {
+		for _, i := range instances {
+			err = errors.Join(err, i.close())
+		}
+	}()
+	port := r.options.Port
+	for _, flush := range []Flush{SyncFlush, AsyncFlush} {
+		if !r.needs(flush) {
+			continue
+		}
+		for at := range r.contenders {
+			c := &r.contenders[at]
+			i, err := r.open(ctx, c, place{dir: filepath.Join(r.dir, fmt.Sprintf("%s-%s", c.name, flush)), port: port, flush: flush})
+			if i != nil {
+				instances[c.name+string(flush)] = i
+			}
+			if err != nil {
+				return nil, err
+			}
+			port += portsEach
+		}
+	}
+	return r.measure(ctx, number, instances)
+}
+
+// measure runs each row on all servers before the next row.
+func (r *runner) measure(ctx context.Context, number int, instances map[string]*instance) (Round, error) {
+	round := Round{}
+	for at := range r.rows {
+		row := &r.rows[at]
+		round[row.name] = map[string]Sample{}
+		for _, c := range r.contenders {
+			if row.kind != sendRow && !c.broker {
+				continue
+			}
+			r.options.Logger.Info("measure", "round", number+1, "row", row.name, "server", c.name)
+			sample, err := r.sample(ctx, row, instances[c.name+string(row.flush)])
+			if err != nil {
+				return nil, fmt.Errorf("row %s on %s: %w", row.name, c.name, err)
+			}
+			round[row.name][c.name] = sample
+		}
+	}
+	return round, nil
+}
+
+// needs tells whether a row has servers with that flush.
+func (r *runner) needs(flush Flush) bool {
+	for _, row := range r.rows {
+		if row.flush == flush {
+			return true
+		}
+	}
+	return false
+}
+
+// open starts a server, lets it rest and warm up, and pauses it.
+func (r *runner) open(ctx context.Context, c *contender, at place) (*instance, error) {
+	unix.Sync()
+	i, err := c.open(ctx, at)
+	if err != nil {
+		return i, err
+	}
+	if err := i.idle(ctx, r.options.Rest); err != nil {
+		return i, err
+	}
+	r.options.Logger.Info("started", "server", i.name, "seconds", i.startTime.Seconds(), "residentMB", i.idleMemory.Resident/megabyte)
+	if c.broker && r.options.Settle > 0 {
+		if _, err := r.load(ctx, addressed(r.options.warmUpArguments(), i)); err != nil {
+			return i, fmt.Errorf("warm up %s: %w", i.name, err)
+		}
+	}
+	return i, i.pause()
+}
+
+// addressed adds to a load's arguments whom it goes to.
+func addressed(arguments []string, i *instance) []string {
+	return append(arguments, "--addr", i.address, "--pid", strconv.Itoa(i.server().pid()))
+}
+
+// sample runs one row on one server, which runs only meanwhile.
+func (r *runner) sample(ctx context.Context, row *row, i *instance) (s Sample, err error) {
+	if row.kind == startRow {
+		return Sample{Start: &Start{Seconds: i.startTime.Seconds(), IdleBytes: i.idleMemory.Resident}}, nil
+	}
+	unix.Sync()
+	if err := i.resume(); err != nil {
+		return s, err
+	}
+	defer func() { err = errors.Join(err, i.pause()) }()
+	if row.kind == pullRow {
+		if _, err := r.load(ctx, addressed(r.options.fillArguments(), i)); err != nil {
+			return s, fmt.Errorf("fill the topic to pull from: %w", err)
+		}
+	}
+	s.Load, err = r.load(ctx, addressed(r.options.arguments(row), i))
+	return s, err
+}
+
+// runSelf runs a load in a process of its own.
+func (o *Options) runSelf(ctx context.Context, arguments []string) (*load.Result, error) {
+	cmd := exec.CommandContext(ctx, o.Self, append(arguments, "--json")...)
+	output, err := cmd.Output()
+	var exit *exec.ExitError
+	if errors.As(err, &exit) {
+		return nil, fmt.Errorf("run load %v: %w: %s", arguments, errors.Join(ctx.Err(), err), exit.Stderr)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("run load %v: %w", arguments, err)
+	}
+	result := &load.Result{}
+	if err := json.Unmarshal(output, result); err != nil {
+		return nil, fmt.Errorf("run load %v: read its result: %w", arguments, err)
+	}
+	return result, nil
+}

@@ -1,0 +1,18 @@
+package bench
+
+import (
+	"github.com/spf13/cobra"
+
+	"github.com/apogeemq/apogee/bench/baseline"
+	"github.com/apogeemq/apogee/bench/floor"
+	"github.com/apogeemq/apogee/bench/load"
+)
+
+// Command is `apogee bench`: load generators, the floor server and the
+// comparison with RocketMQ. Its commands end when the command's context is
+// canceled, and release what they hold.
+func Command() *cobra.Command {
+	cmd := &cobra.Command{Use: "bench", Short: "Measure a broker, a disk path and Apache RocketMQ"}
+	cmd.AddCommand(load.SendCommand(), load.PullCommand(), floor.Command(), baseline.Command())
+	return cmd
+}

@@ -1,0 +1,213 @@
+package load
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"time"
+
+	"github.com/apogeemq/apogee/bench/frame"
+)
+
+// sendReadBytes holds the replies to a whole window of single sends.
+const sendReadBytes = 64 << 10
+
+// SendOptions describe a load of sends.
+type SendOptions struct {
+	Target
+	InFlight  int   // requests in flight, over all connections
+	Size      int   // bytes of a message body
+	Batch     int   // messages in a request; 1 sends single messages
+	Topics    int   // topics of Queues queues each, written evenly
+	Messages  int64 // stop after so many, 0 for no such limit
+	Create    TopicCreation
+	Producers string // producer group
+}
+
+// TopicCreation says who creates the topics of a send load.
+type TopicCreation uint8
+
+const (
+	// CreateFirst creates them by an admin request before the load.
+	CreateFirst TopicCreation = iota
+	// CreateNever leaves it to the broker's auto-creation, or to the past.
+	CreateNever
+)
+
+func (o *SendOptions) check() error {
+	if err := o.Target.check(); err != nil {
+		return err
+	}
+	switch {
+	case o.InFlight < 1:
+		return fmt.Errorf("run load: %d in flight, at least 1 is needed", o.InFlight)
+	case o.Size < 1 || o.Size > frame.BytesMax/2:
+		return fmt.Errorf("run load: body of %d bytes, allowed are 1 to %d", o.Size, frame.BytesMax/2)
+	case o.Batch < 1 || o.Batch*(o.Size+fixedSubHead+len(properties)+2) > frame.BytesMax/2:
+		return fmt.Errorf("run load: batches of %d × %d bytes: at least 1 message and at most %d bytes in all", o.Batch, o.Size, frame.BytesMax/2)
+	case o.Topics < 1 || o.Topics*o.Queues > 1<<20:
+		return fmt.Errorf("run load: %d topics of %d queues: at least 1 and at most %d queues in all", o.Topics, o.Queues, 1<<20)
+	case o.Messages < 0:
+		return fmt.Errorf("run load: %d messages: 0 (no limit) or more is needed", o.Messages)
+	}
+	return nil
+}
+
+// String is the load in one readable line.
+func (o *SendOptions) String() string {
+	return fmt.Sprintf("send to %s: %d topics × %d queues, %d bytes, batch %d, %d in flight over %d connections, %s header",
+		o.Address, o.Topics, o.Queues, o.Size, o.Batch, o.InFlight, o.connections(), o.Serialization)
+}
+
+// connections is how many connections have something to do.
+func (o *SendOptions) connections() int { return min(o.Connections, o.InFlight) }
+
+func (o *SendOptions) topicName(i int) string {
+	if o.Topics == 1 {
+		return o.Topic
+	}
+	return fmt.Sprintf("%s-%06d", o.Topic, i)
+}
+
+// Send runs the load and returns what it measured. Canceling ctx ends it with
+// an error.
+func Send(ctx context.Context, o SendOptions) (*Result, error) {
+	if err := o.check(); err != nil {
+		return nil, err
+	}
+	if o.Create == CreateFirst {
+		if err := createTopics(ctx, &o); err != nil {
+			return nil, err
+		}
+	}
+	plan, err := newPlan(&o)
+	if err != nil {
+		return nil, err
+	}
+	conns, err := dial(ctx, &o.Target, o.connections())
+	if err != nil {
+		return nil, err
+	}
+	defer closeAll(conns)
+	w := &window{base: time.Now(), from: o.Warmup, to: o.Warmup + o.Duration}
+	workers := make([]worker, len(conns))
+	for i, conn := range conns {
+		s := &sender{
+			stream: newStream(conn, w, share(o.InFlight, len(conns), i), sendReadBytes),
+			plan:   plan, next: len(plan.heads) * i / len(conns), left: math.MaxInt64,
+			key: firstKey(w.base, i), bornBase: w.base.UnixMilli(),
+		}
+		if o.Messages > 0 {
+			s.left = int64(share(int(o.Messages), len(conns), i))
+		}
+		workers[i] = s
+	}
+	result, err := measure(ctx, &o.Target, w, conns, workers, "SEND_OK")
+	if err != nil {
+		return nil, err
+	}
+	result.Load = o.String()
+	return result, nil
+}
+
+// share splits total into parts that differ by at most one.
+func share(total, parts, i int) int {
+	return total*(i+1)/parts - total*i/parts
+}
+
+// firstKey starts the unique keys of a connection: they differ between
+// connections, and between runs as long as one connection sends less than a
+// million messages a second.
+func firstKey(base time.Time, connection int) uint64 {
+	const microBits = 52
+	return uint64(connection)<<microBits | uint64(base.UnixMicro())&(1<<microBits-1)
+}
+
+func createTopics(ctx context.Context, o *SendOptions) error {
+	c, err := dialControl(ctx, o.Address, o.Serialization)
+	if err != nil {
+		return err
+	}
+	defer c.close()
+	for i := range o.Topics {
+		if err := c.createTopic(ctx, o.topicName(i), o.Queues); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// sender is the send load of one connection.
+type sender struct {
+	stream
+	plan     *plan
+	next     int    // head of the next request
+	left     int64  // messages that may still be sent
+	key      uint64 // of the last message
+	bornBase int64  // Unix milliseconds of the window's base
+	born     [len(bornPlaceholder)]byte
+}
+
+func (s *sender) run() error {
+	now := s.window.now()
+	s.stamp(now)
+	for slot := range s.sent {
+		s.request(slot, now)
+	}
+	return s.drive(s.handle)
+}
+
+// handle counts one reply and sends the next request in its place.
+func (s *sender) handle(f *frame.Frame, now time.Duration) error {
+	code, opaque, err := f.CodeAndOpaque()
+	if err != nil {
+		return err
+	}
+	slot, sent, err := s.arrive(opaque)
+	if err != nil {
+		return err
+	}
+	if s.window.holds(now) {
+		if err := s.count(f, code, sent, now); err != nil {
+			return err
+		}
+	}
+	if now < s.window.to {
+		if len(s.out) == 0 {
+			s.stamp(now)
+		}
+		s.request(slot, now)
+	}
+	return nil
+}
+
+func (s *sender) count(f *frame.Frame, code int32, sent, now time.Duration) error {
+	if code == 0 {
+		s.tally.stored++
+	} else {
+		s.tally.refuse(code, f.Remark())
+	}
+	if !isStored(code) {
+		return nil
+	}
+	return s.tally.record(sent, now, s.plan.messages, s.plan.bodyBytes)
+}
+
+// stamp renews the digits of the born time.
+func (s *sender) stamp(now time.Duration) {
+	frame.PutDecimal(s.born[:], s.bornBase+now.Milliseconds())
+}
+
+// request puts the next request into the output.
+func (s *sender) request(slot int, now time.Duration) {
+	if s.left <= 0 {
+		return
+	}
+	s.left -= int64(s.plan.messages)
+	s.out = s.plan.append(s.out, s.next, frame.OpaqueBase+int32(slot), s.born[:], s.key)
+	s.key += uint64(s.plan.messages)
+	if s.next++; s.next == len(s.plan.heads) {
+		s.next = 0
+	}
+	s.depart(slot, now)
+}
