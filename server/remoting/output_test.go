@@ -2,6 +2,7 @@ package remoting
 
 import (
 	"net"
+	"sync"
 	"testing"
 )
 
@@ -152,6 +153,8 @@ func TestReplyFromAnotherGoroutineDoesNotWaitForABusyHandler(t *testing.T) {
 		<-proceed
 		rt.Send(&Reply{})
 	}), Options{})
+	release := sync.OnceFunc(func() { close(proceed) })
+	t.Cleanup(release)
 	p := dialRaw(t, s)
 	p.send(append(requestFrame(t, &Request{}, 1, 0, JSON), requestFrame(t, &Request{}, 2, 0, JSON)...))
 	rt := receiveFrom(t, parked, "the first request")
@@ -160,7 +163,7 @@ func TestReplyFromAnotherGoroutineDoesNotWaitForABusyHandler(t *testing.T) {
 	if cmd := p.receive(); cmd.Opaque != 1 {
 		t.Errorf("got the reply to %d", cmd.Opaque)
 	}
-	close(proceed)
+	release()
 	if cmd := p.receive(); cmd.Opaque != 2 {
 		t.Errorf("got the reply to %d", cmd.Opaque)
 	}
