@@ -372,7 +372,7 @@ func TestIdleConnectionsAreClosedAndBusyOnesAreNot(t *testing.T) {
 			if _, err := readCommand(busy); err != nil {
 				t.Fatal(err)
 			}
-			time.Sleep(30 * time.Second) // of the bubble's clock
+			<-time.After(30 * time.Second) // of the bubble's clock
 		}
 		if _, err := idle.Read(make([]byte, 1)); err != io.EOF {
 			t.Errorf("idle connection: %v, expected its end", err)
