@@ -111,6 +111,8 @@ func (p *Proposer) admitLocked(n int) error {
 		switch {
 		case p.stopped:
 			return fmt.Errorf("propose: %w", engine.ErrClosed)
+		case p.log.Room() < int64(p.waiting+n):
+			return fmt.Errorf("propose: %w; free space or shorten the retention", engine.ErrDiskFull)
 		case p.waiting == 0 || p.waiting+n <= p.opts.WaitingBytes:
 			return nil
 		}
@@ -230,8 +232,9 @@ func (p *Proposer) source(atLeast int) {
 		Kind: commitlog.FrameEvents, Term: p.term, Events: b.events, Timestamp: b.since, Data: b.data,
 	})
 	if err != nil {
-		// The log has failed or was closed under us: the process is ending.
-		p.stopped = true
+		// A full disk: the batch waits for space, and admitLocked refuses others.
+		// Anything else: the log has failed or was closed, the process is ending.
+		p.stopped = p.stopped || !errors.Is(err, engine.ErrDiskFull)
 		p.closed = append([]*batch{b}, p.closed...)
 		return
 	}

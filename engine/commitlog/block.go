@@ -20,6 +20,7 @@ const (
 	blockSegment blockKind = 1
 	blockMeta    blockKind = 2
 	blockMark    blockKind = 3
+	blockCut     blockKind = 4
 )
 
 const blockVersion = 1

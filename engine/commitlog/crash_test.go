@@ -23,7 +23,7 @@ import (
 
 var (
 	crashSeed  = flag.Uint64("crash.seed", 0, "run this seed alone")
-	crashSeeds = flag.Uint64("crash.seeds", 200, "how many seeds to run")
+	crashSeeds = flag.Uint64("crash.seeds", 300/seedShare, "how many seeds to run")
 )
 
 // history of one simulated life of a log over several power cuts.

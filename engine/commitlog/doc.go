@@ -15,6 +15,7 @@
 //	mark                         the Durable mark, at most a second old
 //	spare.tmp                    the next segment in the making
 //	torn/                        what recovery cut off
+//	cut                          exists while a Truncate is under way
 //	lock                         held while the log is open
 //
 // All numbers are little-endian. All checksums are CRC-32C and begin with a
@@ -23,7 +24,7 @@
 //
 // # Segment, version 1
 //
-// The first block is a record (below) of 64 payload bytes:
+// The first block is a record (below) of 72 payload bytes:
 //
 //	off  size  field
 //	  0    16  log id
@@ -34,6 +35,8 @@
 //	 48     8  segment bytes    length of the file
 //	 56     4  chain            header checksum of that frame
 //	 60     4  block bytes      where frames begin
+//	 64     4  flags            bit 0: recycled, the file held older frames before
+//	 68     4  0
 //
 // Frames follow, each on a multiple of 8, each whole in one segment. Behind a
 // frame the next begins at once, or, for a large frame that was not to wait for
@@ -71,13 +74,14 @@
 //	off  size  field
 //	  0     4  magic 0x42475041
 //	  4     2  version 1
-//	  6     2  kind: 1 segment, 2 meta, 3 mark
+//	  6     2  kind: 1 segment, 2 meta, 3 mark, 4 cut
 //	  8     4  payload bytes
 //	 12     4  checksum over bytes 0..12 and the payload
 //	 16     …  payload
 //
 // Meta payload: log id, group id, node id, 16 bytes each. Mark payload: the
-// Durable mark as an index, 8 bytes.
+// Durable mark as an index, 8 bytes. Cut payload: the index of the last frame
+// that stays, 8 bytes.
 //
 // # Writing
 //
@@ -93,6 +97,17 @@
 //
 // A segment begins only after the one before is durable to its end. So only the
 // last segment can be torn.
+//
+// # Truncate and Trim
+//
+// Truncate drops frames from the end. It first writes the cut file; then it
+// removes later segments, overwrites the frames with zeros, syncs and removes
+// the cut file. Open finishes a Truncate that was cut short. So no stale frame
+// with a Durable mark is ever left behind the log's end.
+//
+// Trim drops whole segments from the start, once their readers have left. A
+// trimmed file of the right size becomes the spare segment: its old frames have
+// lower indexes than any that recovery looks for.
 //
 // # Recovery
 //

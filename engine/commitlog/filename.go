@@ -13,6 +13,7 @@ const (
 	metaName     = "meta"
 	markName     = "mark"
 	lockName     = "lock"
+	cutName      = "cut"
 	spareName    = "spare.tmp"
 	tornDir      = "torn"
 	segmentEnd   = ".seg"

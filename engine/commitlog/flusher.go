@@ -16,6 +16,7 @@ type flusher struct {
 	log   *Log
 	queue disk.Queue
 	done  chan struct{}
+	tasks chan task
 
 	stop      atomic.Bool
 	requested atomic.Uint64 // syncs were asked for up to this frame
@@ -36,10 +37,41 @@ const syncTag = 1 << 32
 
 // startFlusher starts the goroutine and waits until it has its queue.
 func startFlusher(l *Log, active *segment) (*flusher, error) {
-	f := &flusher{log: l, active: active, done: make(chan struct{})}
+	f := &flusher{log: l, active: active, done: make(chan struct{}), tasks: make(chan task, 1)}
 	opened := make(chan error)
 	go f.run(opened)
 	return f, <-opened
+}
+
+// task is work that needs the flusher idle.
+type task struct {
+	run func() error
+	err chan error
+}
+
+// do runs a function on the flusher's goroutine. The caller is the appender
+// and has waited until everything is durable, so nothing is in flight.
+func (f *flusher) do(run func() error) error {
+	t := task{run: run, err: make(chan error, 1)}
+	f.tasks <- t
+	f.queue.Wake()
+	select {
+	case err := <-t.err:
+		return err
+	case <-f.done:
+		return ErrClosed
+	}
+}
+
+func (f *flusher) runTask() {
+	if f.writes > 0 || f.syncing {
+		return
+	}
+	select {
+	case t := <-f.tasks:
+		t.err <- t.run()
+	default:
+	}
 }
 
 func (f *flusher) wake() { f.queue.Wake() }
@@ -74,6 +106,7 @@ func (f *flusher) run(opened chan<- error) {
 
 func (f *flusher) loop() {
 	for !f.failed {
+		f.runTask()
 		f.submitWrites()
 		f.submitSync()
 		if f.finished() {
@@ -166,7 +199,10 @@ func (f *flusher) takeFromNextSegment() *chunk {
 	t.mu.Lock()
 	next := t.chunks[t.next].segment
 	t.mu.Unlock()
-	if err := f.log.keeper.activate(next); err != nil {
+	switch err := f.log.keeper.activate(next); {
+	case errors.Is(err, disk.ErrNoSpace):
+		return nil // the keeper looks for space once a second and wakes us
+	case err != nil:
 		f.fail(err)
 		return nil
 	}

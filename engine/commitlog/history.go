@@ -59,10 +59,10 @@ func newHistory(bytes int) (*history, error) {
 // past it is read for this caller alone: in a shared one the next reader could
 // miss what was written since.
 func (h *history) read(s *segment, dst []byte, at, stable int64) error {
-	file, err := s.openFile()
-	if err != nil {
-		return err
-	}
+	return s.read(func(file disk.File) error { return h.readFile(s, file, dst, at, stable) })
+}
+
+func (h *history) readFile(s *segment, file disk.File, dst []byte, at, stable int64) error {
 	for len(dst) > 0 {
 		key := blockKey{segment: s.base(), number: at / historyBlockBytes}
 		if (key.number+1)*historyBlockBytes > stable {
@@ -149,6 +149,22 @@ func (h *history) loadLocked(b *historyBlock, key blockKey, file disk.File) (*hi
 		return nil, err
 	}
 	return b, nil
+}
+
+// forget drops the blocks of a segment that are not in use, from file offset
+// from on. The segment's bytes there have changed or are gone.
+func (h *history) forget(segment event.Position, from int64) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for key, b := range h.blocks {
+		if key.segment != segment || (key.number+1)*historyBlockBytes <= from {
+			continue
+		}
+		for b.loading || b.pins > 0 {
+			h.ended.Wait()
+		}
+		h.forgetLocked(b)
+	}
 }
 
 func (h *history) release(b *historyBlock) {

@@ -23,19 +23,21 @@ type keeper struct {
 
 	spareMu sync.Mutex
 	spare   *spare
+	noSpace atomic.Bool // the last attempt to make a spare found no space
 
-	ticks     atomic.Int64
-	lastAt    event.Position // log end at the last tick
-	ahead     int64          // how far the fill stays before the end
-	marked    event.Index    // Durable in the mark file
-	spareFail bool           // the last attempt to make a spare failed and was logged
+	ticks  atomic.Int64
+	lastAt event.Position // log end at the last tick
+	ahead  int64          // how far the fill stays before the end
+	marked event.Index    // Durable in the mark file
+	warned bool           // of a fill that fails
 }
 
 // spare is a file that waits to become the next segment.
 type spare struct {
-	file  disk.File
-	bytes int64
-	fill  filler
+	file     disk.File
+	bytes    int64
+	recycled bool
+	fill     filler
 }
 
 func newKeeper(l *Log) *keeper {
@@ -109,15 +111,18 @@ func (k *keeper) fillOnce() bool {
 		did, err = k.fillSpare(target - s.bytes)
 	}
 	if err != nil {
-		if !k.spareFail {
-			k.log.opts.Log.Warn("zero-fill ahead of the log failed; writes go on, slower", "error", err)
+		if !k.warned {
+			k.log.opts.Log.Warn("no segment could be prepared; appends stop when the last one is full", "error", err)
 		}
-		k.spareFail = true
+		k.warned = true
 		return false
 	}
-	k.spareFail = false
+	k.warned = k.warned && !did
 	return did
 }
+
+// full reports whether the disk has no space for another segment.
+func (k *keeper) full() bool { return k.noSpace.Load() }
 
 // step fills towards target in whole steps, so that a slow trickle of writes
 // doesn't cause a sync each.
@@ -131,16 +136,31 @@ func (k *keeper) step(file disk.File, f *filler, target int64) (bool, error) {
 	return fillStep(file, f, k.zeros, target)
 }
 
+// prepare makes the next segment's file if it isn't there.
+func (k *keeper) prepare() error {
+	k.spareMu.Lock()
+	defer k.spareMu.Unlock()
+	return k.prepareLocked()
+}
+
+func (k *keeper) prepareLocked() error {
+	if k.spare != nil {
+		return nil
+	}
+	sp, err := k.create()
+	if err != nil {
+		return err
+	}
+	k.spare = sp
+	return nil
+}
+
 // fillSpare makes the next segment's file and fills the first bytes of it.
 func (k *keeper) fillSpare(bytes int64) (bool, error) {
 	k.spareMu.Lock()
 	defer k.spareMu.Unlock()
-	if k.spare == nil {
-		sp, err := k.create()
-		if err != nil {
-			return false, err
-		}
-		k.spare = sp
+	if err := k.prepareLocked(); err != nil {
+		return false, err
 	}
 	return fillStep(k.spare.file, &k.spare.fill, k.zeros, min(bytes, k.spare.bytes))
 }
@@ -156,7 +176,12 @@ func (k *keeper) create() (*spare, error) {
 		return nil, fmt.Errorf("create a segment: %w", err)
 	}
 	sp := &spare{file: file, bytes: k.log.opts.SegmentBytes}
-	if err := file.Allocate(sp.bytes); err != nil {
+	err = file.Allocate(sp.bytes)
+	if full := errors.Is(err, disk.ErrNoSpace); k.noSpace.Swap(full) && !full {
+		k.log.opts.Log.Info("the disk has space for another segment again")
+		k.log.flusher.wake()
+	}
+	if err != nil {
 		return nil, errors.Join(fmt.Errorf("create a segment: %w", err), file.Close(), d.Remove(spareName))
 	}
 	sp.fill.startAt(int64(k.log.block))
@@ -177,6 +202,7 @@ func (k *keeper) activate(s *segment) error {
 		}
 	}
 	b := k.log.scratch(k.log.block)
+	s.recycled = sp.recycled
 	s.encodeHeader(b[:k.log.block], k.log.meta.Log)
 	if _, err := sp.file.WriteAt(b, 0); err != nil {
 		return fmt.Errorf("write header of segment %s: %w", s.name(), err)
@@ -195,6 +221,28 @@ func (k *keeper) activate(s *segment) error {
 	s.setFile(sp.file)
 	k.wake()
 	return nil
+}
+
+// keepSpare makes the file of a trimmed segment the spare, if one is wanted. A
+// recycled file is written over to its end, which is what zero-fill is for.
+func (k *keeper) keepSpare(s *segment, file disk.File) (taken bool, err error) {
+	k.spareMu.Lock()
+	defer k.spareMu.Unlock()
+	if k.spare != nil || s.bytes != k.log.opts.SegmentBytes {
+		return false, nil
+	}
+	if err := k.log.disk.Rename(s.name(), spareName); err != nil {
+		return false, err
+	}
+	if err := k.log.disk.SyncDir("."); err != nil {
+		return false, err
+	}
+	k.spare = &spare{file: file, bytes: s.bytes, recycled: true}
+	k.spare.fill.startAt(s.bytes)
+	if k.noSpace.Swap(false) {
+		k.log.flusher.wake()
+	}
+	return true, nil
 }
 
 func (k *keeper) close() error {

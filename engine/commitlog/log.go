@@ -1,7 +1,9 @@
 package commitlog
 
 import (
+	"errors"
 	"fmt"
+	"math"
 	"sync"
 	"sync/atomic"
 
@@ -26,6 +28,8 @@ type Log struct {
 	keeper   *keeper
 	arena    *disk.Arena
 
+	cutAfter event.Index // while opening: a Truncate to here is to be finished
+
 	// The appender's state, guarded by tail.mu.
 	end      chain
 	endAt    int64 // file offset after the last frame
@@ -37,6 +41,8 @@ type Log struct {
 
 	waitMu  sync.Mutex
 	waiting *sync.Cond
+
+	trimming sync.Mutex
 }
 
 // Batch is the data of one frame.
@@ -98,6 +104,9 @@ func (l *Log) Append(b Batch) (Ticket, error) {
 		Kind: b.Kind, DataBytes: uint32(len(b.Data)), Events: uint32(b.Events), Term: b.Term,
 		DataCRC: event.Checksum(l.seed, b.Data), DurableWhenBuilt: event.Index(l.durable.Load()),
 	}
+	if err := l.prepareRoll(len(b.Data)); err != nil {
+		return Ticket{}, fmt.Errorf("append: %w", err)
+	}
 	l.tail.mu.Lock()
 	defer l.tail.mu.Unlock()
 	if err := l.usableLocked(); err != nil {
@@ -105,6 +114,22 @@ func (l *Log) Append(b Batch) (Ticket, error) {
 	}
 	l.placeLocked(&h, b)
 	return Ticket{Index: h.Index, Position: h.Position, Timestamp: h.Timestamp}, nil
+}
+
+// prepareRoll makes sure that there is a file for the next segment before a
+// frame is placed in it: a full disk refuses the batch, and nothing is stored.
+func (l *Log) prepareRoll(dataBytes int) error {
+	l.tail.mu.Lock()
+	rolls := l.endAt+int64(frameBytes(dataBytes)) > l.lastSegment().bytes
+	l.tail.mu.Unlock()
+	if !rolls {
+		return nil
+	}
+	err := l.keeper.prepare()
+	if errors.Is(err, disk.ErrNoSpace) {
+		return fmt.Errorf("%w: %w; free space or shorten the retention", ErrDiskFull, err)
+	}
+	return err
 }
 
 func (l *Log) usableLocked() error {
@@ -161,6 +186,18 @@ func (l *Log) rollLocked() *segment {
 	l.segments.Store(&all)
 	l.endAt = int64(l.block)
 	return s
+}
+
+// Room is how many bytes of data can still be appended: where the disk has no
+// space for another segment, what is left of the last one. It errs on the low
+// side.
+func (l *Log) Room() int64 {
+	if !l.keeper.full() {
+		return math.MaxInt64
+	}
+	l.tail.mu.Lock()
+	defer l.tail.mu.Unlock()
+	return max(0, l.lastSegment().bytes-l.endAt-int64(l.opts.dataBytesMax()))
 }
 
 // Mark names one of the marks to Wait for.

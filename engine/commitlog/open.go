@@ -132,6 +132,9 @@ func (l *Log) openSegments() error {
 	if err != nil {
 		return err
 	}
+	if l.cutAfter, err = readCut(l.disk, l.seed); err != nil {
+		return err
+	}
 	var all []*segment
 	l.segments.Store(&all)
 	for _, name := range names {
@@ -142,6 +145,12 @@ func (l *Log) openSegments() error {
 		s, err := l.loadSegment(base)
 		if err != nil {
 			return err
+		}
+		if l.cutAfter > 0 && s.first() > l.cutAfter {
+			if err := errors.Join(s.file.Close(), l.disk.Remove(name)); err != nil {
+				return err
+			}
+			continue
 		}
 		all = append(all, s)
 		l.segments.Store(&all)
@@ -166,11 +175,8 @@ func (l *Log) start(w *scan) error {
 	if err := s.file.SyncData(); err != nil {
 		return fmt.Errorf("sync segment %s: %w", s.name(), err)
 	}
-	l.end, l.endAt = w.end, w.at
-	for _, m := range []interface{ Store(uint64) }{&l.appended, &l.written, &l.durable} {
-		m.Store(uint64(w.end.index))
-	}
-	if err := l.seedTail(w); err != nil {
+	l.setEnd(w.end, w.at)
+	if err := l.seedTail(s, w.at); err != nil {
 		return err
 	}
 	s.fill.startAt((w.at + int64(l.block) - 1) / int64(l.block) * int64(l.block))
@@ -185,17 +191,17 @@ func (l *Log) start(w *scan) error {
 }
 
 // seedTail puts the last, partly filled block into the tail.
-func (l *Log) seedTail(w *scan) error {
+func (l *Log) seedTail(s *segment, at int64) error {
 	block := int64(l.block)
-	from := w.at / block * block
-	if from == w.at {
+	from := at / block * block
+	if from == at {
 		return nil
 	}
 	b := l.scratch(l.block)
-	if _, err := w.segment.file.ReadAt(b, from); err != nil {
-		return fmt.Errorf("read the last block of segment %s: %w", w.segment.name(), err)
+	if _, err := s.file.ReadAt(b, from); err != nil {
+		return fmt.Errorf("read the last block of segment %s: %w", s.name(), err)
 	}
-	l.tail.seed(w.segment, from, b[:w.at-from])
+	l.tail.seed(s, from, b[:at-from])
 	return nil
 }
 

@@ -83,6 +83,9 @@ func (s *scan) walk() (reason error, err error) {
 		s.at = at + int64(frameBytes(int(h.DataBytes)))
 		s.marks = max(s.marks, h.DurableWhenBuilt)
 		s.frames++
+		if s.end.index == s.log.cutAfter {
+			return errors.New("truncated here"), nil
+		}
 	}
 }
 
@@ -157,30 +160,37 @@ func (s *scan) lookAhead() (f finding, nonZeroTo int64, err error) {
 			continue
 		}
 		end := at + int64(len(word))
-		f.bytes, nonZeroTo = true, end
+		if !s.segment.recycled { // a recycled file is full of old bytes
+			f.bytes, nonZeroTo = true, end
+		}
 		for ; at < end; at += frameAlignBytes {
-			if err := s.laterFrame(at, &f); err != nil {
+			frameEnd, err := s.laterFrame(at, &f)
+			if err != nil {
 				return f, 0, err
 			}
+			nonZeroTo = max(nonZeroTo, min(frameEnd, s.segment.bytes))
 		}
 	}
 	return f, nonZeroTo, nil
 }
 
-func (s *scan) laterFrame(at int64, f *finding) error {
+// laterFrame notes a frame header past the log's end and returns where its
+// frame would end, 0 for no header.
+func (s *scan) laterFrame(at int64, f *finding) (frameEnd int64, err error) {
 	b, err := s.bytes(at, headerBytes)
 	if err != nil || b == nil {
-		return err
+		return 0, err
 	}
 	h, bad := decodeHeader(b, s.log.seed)
 	if errors.Is(bad, ErrNewerFormat) {
-		return bad
+		return 0, bad
 	}
-	if bad == nil && h.Index > s.end.index && h.Position > s.end.position {
-		f.later = true
-		f.evidence = max(f.evidence, h.DurableWhenBuilt)
+	if bad != nil || h.Index <= s.end.index || h.Position < s.end.position {
+		return 0, nil
 	}
-	return nil
+	f.later = true
+	f.evidence = max(f.evidence, h.DurableWhenBuilt)
+	return at + int64(frameBytes(int(h.DataBytes))), nil
 }
 
 // recover walks the last segment, decides what its end means and makes the
@@ -190,6 +200,9 @@ func (l *Log) recover(s *segment) (Recovery, *scan, error) {
 	reason, err := w.walk()
 	if err != nil {
 		return Recovery{}, nil, err
+	}
+	if l.cutAfter > 0 {
+		return l.finishCut(w)
 	}
 	found, nonZeroTo, err := w.lookAhead()
 	if err != nil {

@@ -16,12 +16,15 @@ import (
 // segment is one file of the log. Frames begin after the header block and
 // never cross into the next segment.
 type segment struct {
-	start chain // the chain before the segment's first frame
-	bytes int64
+	start    chain // the chain before the segment's first frame
+	bytes    int64
+	recycled bool // the file held another part of the log before
 
 	mu    sync.Mutex
-	file  disk.File // nil until the flusher made the file
+	file  disk.File // nil before the flusher made the file and after Trim
 	table []place   // sparse, about one entry per tableBytes
+
+	reading sync.RWMutex // held for reading while the file is read
 
 	fill filler
 }
@@ -47,6 +50,28 @@ func (s *segment) openFile() (disk.File, error) {
 	return s.file, nil
 }
 
+// read runs f with the segment's file. Trim waits for it to return.
+func (s *segment) read(f func(disk.File) error) error {
+	s.reading.RLock()
+	defer s.reading.RUnlock()
+	file, err := s.openFile()
+	if err != nil {
+		return err
+	}
+	return f(file)
+}
+
+// retire takes the file away from readers, after those at work have left.
+func (s *segment) retire() disk.File {
+	s.reading.Lock()
+	defer s.reading.Unlock()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	file := s.file
+	s.file = nil
+	return file
+}
+
 func (s *segment) setFile(f disk.File) {
 	s.mu.Lock()
 	s.file = f
@@ -69,6 +94,14 @@ func (s *segment) note(h *Header, offset int64) {
 	s.table = slices.Insert(s.table, i, place{index: h.Index, position: h.Position, timestamp: h.Timestamp, offset: offset})
 }
 
+// forgetFrom drops what the sparse table says of file offset at and after.
+func (s *segment) forgetFrom(at int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	i := sort.Search(len(s.table), func(i int) bool { return s.table[i].offset >= at })
+	s.table = s.table[:i]
+}
+
 // before returns the last known frame for which after is false, at worst the
 // segment's first; after must be monotonic over the segment.
 func (s *segment) before(after func(place) bool, block int) place {
@@ -81,7 +114,10 @@ func (s *segment) before(after func(place) bool, block int) place {
 	return s.table[i-1]
 }
 
-const segmentPayloadBytes = 64
+const (
+	segmentPayloadBytes = 72
+	segmentRecycled     = 1 // flag
+)
 
 // encodeHeader fills the segment's first block.
 func (s *segment) encodeHeader(dst []byte, id event.LogID) {
@@ -95,6 +131,9 @@ func (s *segment) encodeHeader(dst []byte, id event.LogID) {
 	le.PutUint64(p[48:], uint64(s.bytes))
 	le.PutUint32(p[56:], s.start.crc)
 	le.PutUint32(p[60:], uint32(len(dst)))
+	if s.recycled {
+		le.PutUint32(p[64:], segmentRecycled)
+	}
 	putBlock(dst, blockSegment, id.Seed(), p[:])
 }
 
@@ -113,6 +152,7 @@ func decodeSegment(b []byte, id event.LogID) (s *segment, blockBytes int64, err 
 		term: event.Term(le.Uint64(p[32:])), timestamp: int64(le.Uint64(p[40:])), crc: le.Uint32(p[56:]),
 	}}
 	blockBytes = int64(le.Uint32(p[60:]))
+	s.recycled = le.Uint32(p[64:])&segmentRecycled != 0
 	if blockBytes < blockHeaderBytes+segmentPayloadBytes || s.bytes <= blockBytes || s.bytes > 1<<32 {
 		return nil, 0, fmt.Errorf("%w: segment of %d bytes with frames from %d", ErrCorrupt, s.bytes, blockBytes)
 	}
@@ -132,6 +172,7 @@ func (l *Log) loadSegment(base event.Position) (*segment, error) {
 		return nil, errors.Join(fmt.Errorf("open segment %s/%s: %w", l.disk.Path(), name, err), f.Close())
 	}
 	s.file = f
+	s.fill.startAt(s.bytes) // nothing to fill, unless start makes it the last segment
 	return s, nil
 }
 

@@ -102,20 +102,24 @@ func (t *tail) growLocked(c *chunk, n int) bool {
 	return true
 }
 
-// freeFromLocked drops old chunks until need bytes from arena offset from are
-// free, and returns how many are.
+// freeFromLocked drops old chunks that are in the way until need bytes from
+// arena offset from are free, and returns how many are.
 func (t *tail) freeFromLocked(from, need int) int {
 	for {
-		limit := len(t.arena)
-		if len(t.chunks) > 0 {
-			if oldest := t.arenaOffset(t.chunks[0]); oldest >= from && !t.startsAtLocked(from) {
-				limit = oldest
-			}
+		if len(t.chunks) == 0 || t.arenaOffset(t.chunks[0]) < from || t.startsAtLocked(from) {
+			return len(t.arena) - from
 		}
-		if limit-from >= need || !t.dropOldestLocked() {
-			return limit - from
+		oldest := t.arenaOffset(t.chunks[0])
+		if oldest-from >= need || !t.dropOldestLocked() {
+			return oldest - from
 		}
 	}
+}
+
+// wrappedLocked: the oldest chunk lies behind the newest in the arena, so what
+// is free lies between the two.
+func (t *tail) wrappedLocked() bool {
+	return len(t.chunks) > 0 && t.arenaOffset(t.chunks[0]) >= t.head
 }
 
 // startsAtLocked: the only chunk left is the one that grows.
@@ -147,7 +151,7 @@ func (t *tail) beginLocked(s *segment, at int64, n int) *chunk {
 	need := roundUp(start+n, t.block)
 	from := t.head
 	if t.freeFromLocked(from, need) < need {
-		if from = 0; t.freeFromLocked(from, need) < need {
+		if from = 0; t.wrappedLocked() || t.freeFromLocked(from, need) < need {
 			return nil
 		}
 	}
@@ -234,6 +238,20 @@ func (t *tail) wroteLocked(c *chunk) (last event.Index) {
 		t.written++
 	}
 	return last
+}
+
+// clear forgets everything, once readers have let go. All chunks are written.
+func (t *tail) clear() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for len(t.chunks) > 0 {
+		if c := t.chunks[0]; c.pins > 0 {
+			t.room.Wait()
+			continue
+		}
+		t.chunks = t.chunks[1:]
+	}
+	t.head, t.next, t.written, t.unwritten = 0, 0, 0, 0
 }
 
 // seed puts the block in which a recovered log ends into the tail, so that the

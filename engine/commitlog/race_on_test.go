@@ -1,0 +1,7 @@
+//go:build race
+
+package commitlog
+
+// seedShare is the divisor of seeds under the race detector, which makes the
+// simulated disk ten times slower.
+const seedShare = 10

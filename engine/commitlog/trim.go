@@ -1,0 +1,83 @@
+package commitlog
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/apogeemq/apogee/engine/event"
+)
+
+// Trim drops whole segments whose frames all have indexes up to through. The
+// caller has made sure that nothing needs them: the state at their end is in a
+// checkpoint that is durable. Reads of dropped frames give ErrNotFound. The
+// newest segment always stays.
+//
+// A crash may leave some of the segments; they are the oldest still, and the
+// next Trim drops them.
+func (l *Log) Trim(through event.Index) error {
+	l.trimming.Lock()
+	defer l.trimming.Unlock()
+	for {
+		s := l.dropFirst(through)
+		if s == nil {
+			return nil
+		}
+		if err := l.recycle(s); err != nil {
+			return fmt.Errorf("trim segment %s: %w", s.name(), err)
+		}
+	}
+}
+
+// dropFirst takes the oldest segment out of the list if it ends by through and
+// is written to its end.
+func (l *Log) dropFirst(through event.Index) *segment {
+	l.tail.mu.Lock()
+	defer l.tail.mu.Unlock()
+	all := *l.segments.Load()
+	if len(all) < 2 || all[1].start.index > min(through, event.Index(l.durable.Load())) {
+		return nil
+	}
+	kept := append([]*segment(nil), all[1:]...)
+	l.segments.Store(&kept)
+	return all[0]
+}
+
+// recycle waits for the segment's readers, then keeps its file as the spare or
+// removes it.
+func (l *Log) recycle(s *segment) error {
+	file := s.retire()
+	l.history.forget(s.base(), 0)
+	if file == nil {
+		return nil
+	}
+	if taken, err := l.keeper.keepSpare(s, file); taken || err != nil {
+		return err
+	}
+	return errors.Join(file.Close(), l.disk.Remove(s.name()), l.disk.SyncDir("."))
+}
+
+// TrimmableThrough returns the highest index through which Trim would drop
+// segments whose newest frame is older than the given time (Unix
+// milliseconds), 0 for none.
+func (l *Log) TrimmableThrough(olderThan int64) event.Index {
+	all := *l.segments.Load()
+	var through event.Index
+	for _, next := range all[1:] {
+		if next.start.timestamp >= olderThan {
+			break
+		}
+		through = next.start.index
+	}
+	return through
+}
+
+// SegmentEnds lists the indexes of the last frames of all sealed segments,
+// oldest first: the places up to which Trim can drop.
+func (l *Log) SegmentEnds() []event.Index {
+	all := *l.segments.Load()
+	ends := make([]event.Index, 0, len(all)-1)
+	for _, next := range all[1:] {
+		ends = append(ends, next.start.index)
+	}
+	return ends
+}

@@ -1,0 +1,180 @@
+package commitlog
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+
+	"github.com/apogeemq/apogee/engine/disk"
+	"github.com/apogeemq/apogee/engine/event"
+)
+
+// Truncate drops all frames from index from on. It returns when that is
+// durable: none of them comes back after a crash. The marks go back with it.
+// Only the appender calls it, and nobody waits for one of those frames.
+func (l *Log) Truncate(from event.Index) error {
+	end, _, _ := l.End()
+	if from > end {
+		return nil
+	}
+	if first, _ := l.First(); from <= first {
+		return fmt.Errorf("truncate from frame %d: the log begins with %d, which must stay", from, first)
+	}
+	l.Flush()
+	if err := l.Wait(Ticket{Index: end}, Durable); err != nil {
+		return fmt.Errorf("truncate from frame %d: %w", from, err)
+	}
+	var last Frame
+	if err := l.CursorFrom(from-1).Visit(from-1, func(f Frame) error { last = f; return nil }); err != nil {
+		return fmt.Errorf("truncate from frame %d: %w", from, err)
+	}
+	err := l.flusher.do(func() error { return l.cutAfterFrame(&last) })
+	if err != nil {
+		l.fail(fmt.Errorf("truncate from frame %d: %w", from, err))
+	}
+	return err
+}
+
+// cutAfterFrame makes last the end of the log. It runs on the flusher's
+// goroutine, with nothing in flight.
+func (l *Log) cutAfterFrame(last *Frame) error {
+	s, err := l.segmentAt(last.Segment)
+	if err != nil {
+		return err
+	}
+	if err := writeCut(l.disk, l.seed, last.Index); err != nil {
+		return err
+	}
+	at := last.Offset + int64(frameBytes(int(last.DataBytes)))
+	if err := l.dropSegmentsAfter(s); err != nil {
+		return err
+	}
+	l.tail.clear()
+	if err := l.eraseFrom(s, at); err != nil {
+		return err
+	}
+	l.setEnd(chain{}.next(&last.Header), at)
+	l.flusher.active = s
+	return l.seedTail(s, at)
+}
+
+// dropSegmentsAfter removes the segments that follow s, the newest first.
+func (l *Log) dropSegmentsAfter(s *segment) error {
+	all := *l.segments.Load()
+	for n := len(all); n > 0 && all[n-1] != s; n-- {
+		kept := all[: n-1 : n-1]
+		l.segments.Store(&kept)
+		if err := l.removeSegment(all[n-1]); err != nil {
+			return err
+		}
+	}
+	return l.disk.SyncDir(".")
+}
+
+func (l *Log) removeSegment(s *segment) error {
+	file := s.retire()
+	l.history.forget(s.base(), 0)
+	if file == nil {
+		return nil
+	}
+	if err := file.Close(); err != nil {
+		return err
+	}
+	return l.disk.Remove(s.name())
+}
+
+// eraseFrom overwrites a segment with zeros from file offset at on, lowers the
+// mark file and ends the cut, each step durable before the next.
+func (l *Log) eraseFrom(s *segment, at int64) error {
+	file, err := s.openFile()
+	if err != nil {
+		return err
+	}
+	s.forgetFrom(at)
+	l.history.forget(s.base(), at)
+	if err := l.zeroFrom(file, s, at); err != nil {
+		return fmt.Errorf("erase segment %s from %d: %w", s.name(), at, err)
+	}
+	if err := l.disk.Remove(markName); err != nil && !errors.Is(err, disk.ErrNotFound) {
+		return err
+	}
+	if err := l.disk.SyncDir("."); err != nil {
+		return err
+	}
+	if err := l.disk.Remove(cutName); err != nil {
+		return err
+	}
+	return l.disk.SyncDir(".")
+}
+
+// zeroFrom writes zeros from at to the end of the file, keeping the bytes
+// before at in the first block.
+func (l *Log) zeroFrom(file disk.File, s *segment, at int64) error {
+	block := int64(l.block)
+	from := at / block * block
+	b := l.scratch(fillWriteBytes)
+	if from < at {
+		if _, err := file.ReadAt(b[:block], from); err != nil {
+			return err
+		}
+		clear(b[at-from : block])
+	}
+	for from < s.bytes {
+		n := min(int64(len(b)), s.bytes-from)
+		if _, err := file.WriteAt(b[:n], from); err != nil {
+			return err
+		}
+		clear(b[:block])
+		from += n
+	}
+	return file.Sync()
+}
+
+// setEnd makes c the end of the log, everything before it durable.
+func (l *Log) setEnd(c chain, at int64) {
+	l.tail.mu.Lock()
+	defer l.tail.mu.Unlock()
+	l.end, l.endAt = c, at
+	// Durable first and Appended last: Durable ≤ Written ≤ Appended holds for
+	// whoever looks meanwhile.
+	l.durable.Store(uint64(c.index))
+	l.written.Store(uint64(c.index))
+	l.appended.Store(uint64(c.index))
+}
+
+// finishCut ends a Truncate that a crash cut short.
+func (l *Log) finishCut(w *scan) (Recovery, *scan, error) {
+	r := Recovery{Frames: w.frames, End: w.end.index, Position: w.end.position, Reason: "a truncation was finished"}
+	if w.end.index != l.cutAfter {
+		return r, nil, fmt.Errorf("%w: segment %s/%s at %d: the log was being truncated to frame %d and ends with %d",
+			ErrCorrupt, l.disk.Path(), w.segment.name(), w.at, l.cutAfter, w.end.index)
+	}
+	return r, w, l.eraseFrom(w.segment, w.at)
+}
+
+const cutPayloadBytes = 8
+
+func writeCut(d disk.Disk, seed event.Seed, last event.Index) error {
+	var p [cutPayloadBytes]byte
+	binary.LittleEndian.PutUint64(p[:], uint64(last))
+	b := make([]byte, blockHeaderBytes+cutPayloadBytes)
+	putBlock(b, blockCut, seed, p[:])
+	return disk.WriteWhole(d, cutName, b)
+}
+
+// readCut returns the last frame that an unfinished Truncate keeps, 0 if there
+// is none.
+func readCut(d disk.Disk, seed event.Seed) (event.Index, error) {
+	b, err := disk.ReadWhole(d, cutName, blockHeaderBytes+cutPayloadBytes)
+	if errors.Is(err, disk.ErrNotFound) {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, err
+	}
+	p, err := openBlock(b, blockCut, seed, cutPayloadBytes)
+	if err != nil {
+		return 0, fmt.Errorf("read %s/%s: %w", d.Path(), cutName, err)
+	}
+	return event.Index(binary.LittleEndian.Uint64(p)), nil
+}
