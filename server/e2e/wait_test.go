@@ -1,0 +1,44 @@
+package e2e
+
+import (
+	"testing"
+	"time"
+)
+
+// patience bounds every wait. It is long since machines that run tests are
+// busy; nothing that works takes a tenth of it.
+const patience = 20 * time.Second
+
+// eventually calls check until it returns nil.
+func eventually(t *testing.T, what string, check func() error) {
+	t.Helper()
+	deadline := time.NewTimer(patience)
+	defer deadline.Stop()
+	ticker := time.NewTicker(10 * time.Millisecond)
+	defer ticker.Stop()
+	for {
+		err := check()
+		if err == nil {
+			return
+		}
+		select {
+		case <-ticker.C:
+		case <-deadline.C:
+			t.Fatalf("%s: not within %v: %v", what, patience, err)
+		}
+	}
+}
+
+// await waits for a channel to be closed or to deliver, and returns what it
+// delivered.
+func await[T any](t *testing.T, what string, c <-chan T) (delivered T) {
+	t.Helper()
+	deadline := time.NewTimer(patience)
+	defer deadline.Stop()
+	select {
+	case delivered = <-c:
+	case <-deadline.C:
+		t.Fatalf("%s: not within %v", what, patience)
+	}
+	return delivered
+}
