@@ -2,6 +2,7 @@ package nameserver
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"sync"
 	"sync/atomic"
@@ -66,6 +67,8 @@ type Registrar struct {
 	cancel     context.CancelFunc
 	running    sync.WaitGroup
 	registered atomic.Int32
+	first      chan struct{} // closed when a nameserver has accepted the broker
+	once       sync.Once
 }
 
 // NewRegistrar starts to register the broker. Nothing here ever waits for a
@@ -84,7 +87,7 @@ func NewRegistrar(c RegistrarConfig) *Registrar {
 		c.Log = slog.Default()
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	r := &Registrar{config: c, cancel: cancel}
+	r := &Registrar{config: c, cancel: cancel, first: make(chan struct{})}
 	for _, address := range c.Nameservers {
 		p := &reporter{registrar: r, address: address, changed: make(chan struct{}, 1)}
 		r.reporters = append(r.reporters, p)
@@ -107,6 +110,23 @@ func (r *Registrar) TopicsChanged() {
 
 // Registered is the number of nameservers that took the last registration.
 func (r *Registrar) Registered() int { return int(r.registered.Load()) }
+
+// Await returns when a nameserver has accepted the broker for the first time,
+// or when the context ends.
+func (r *Registrar) Await(ctx context.Context) error {
+	select {
+	case <-r.first:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("register the broker: %w", ctx.Err())
+	}
+}
+
+// accepted counts a nameserver that knows the broker.
+func (r *Registrar) accepted() {
+	r.registered.Add(1)
+	r.once.Do(func() { close(r.first) })
+}
 
 // Stop unregisters the broker everywhere and returns when that is done, or
 // when the context ends. A nameserver that is not reached forgets the broker

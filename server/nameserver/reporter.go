@@ -189,7 +189,7 @@ func (p *reporter) failed(err error, pause time.Duration) {
 func (p *reporter) succeeded() {
 	if !p.good {
 		p.good = true
-		p.registrar.registered.Add(1)
+		p.registrar.accepted()
 		p.registrar.config.Log.Info("broker registered at nameserver", "nameserver", p.address,
 			"broker", p.registrar.config.Broker.Name, "address", p.registrar.config.Broker.Address, "topics", len(p.told))
 	}

@@ -232,7 +232,18 @@ func (n *Node) openBroker(ctx context.Context) error {
 			HAAddress: highAvailability(client).String()},
 	})
 	n.metrics.observeRegistrar(n.registrar)
-	return nil
+	return n.awaitRoute(ctx)
+}
+
+// awaitRoute waits until clients that ask the nameserver inside this process
+// find the broker. Other nameservers may be down for long, and the broker
+// serves clients with cached routes meanwhile.
+func (n *Node) awaitRoute(ctx context.Context) error {
+	if n.nameserver == nil {
+		return nil
+	}
+	n.admin.notReady("starting: registering the broker")
+	return n.registrar.Await(ctx)
 }
 
 func (n *Node) brokerConfig(client netip.AddrPort) broker.Config {
