@@ -21,6 +21,7 @@ const (
 	blockMeta    blockKind = 2
 	blockMark    blockKind = 3
 	blockCut     blockKind = 4
+	blockReset   blockKind = 5
 )
 
 const blockVersion = 1

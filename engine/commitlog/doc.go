@@ -16,6 +16,7 @@
 //	spare.tmp                    the next segment in the making
 //	torn/                        what recovery cut off
 //	cut                          exists while a Truncate is under way
+//	reset                        exists while a Reset is under way
 //	lock                         held while the log is open
 //
 // All numbers are little-endian. All checksums are CRC-32C and begin with a
@@ -74,14 +75,15 @@
 //	off  size  field
 //	  0     4  magic 0x42475041
 //	  4     2  version 1
-//	  6     2  kind: 1 segment, 2 meta, 3 mark, 4 cut
+//	  6     2  kind: 1 segment, 2 meta, 3 mark, 4 cut, 5 reset
 //	  8     4  payload bytes
 //	 12     4  checksum over bytes 0..12 and the payload
 //	 16     …  payload
 //
 // Meta payload: log id, group id, node id, 16 bytes each. Mark payload: the
 // Durable mark as an index, 8 bytes. Cut payload: the index of the last frame
-// that stays, 8 bytes.
+// that stays, 8 bytes. Reset payload: index, term, position and timestamp of the
+// frame before the new beginning, 8 bytes each, and its header checksum, 4 bytes.
 //
 // # Writing
 //
@@ -104,6 +106,9 @@
 // removes later segments, overwrites the frames with zeros, syncs and removes
 // the cut file. Open finishes a Truncate that was cut short. So no stale frame
 // with a Durable mark is ever left behind the log's end.
+//
+// Reset drops everything and begins anew behind a frame that a checkpoint from
+// another replica covers; the reset file makes it whole across a crash.
 //
 // Trim drops whole segments from the start, once their readers have left. A
 // trimmed file of the right size becomes the spare segment: its old frames have

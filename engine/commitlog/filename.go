@@ -14,6 +14,7 @@ const (
 	markName     = "mark"
 	lockName     = "lock"
 	cutName      = "cut"
+	resetName    = "reset"
 	spareName    = "spare.tmp"
 	tornDir      = "torn"
 	segmentEnd   = ".seg"

@@ -91,6 +91,9 @@ func (l *Log) First() (event.Index, event.Position) {
 	return s.first(), s.base()
 }
 
+// Base is the frame before the first that the log holds.
+func (l *Log) Base() Base { return (*l.segments.Load())[0].start.base() }
+
 // Append places a batch in the order, in memory, and returns without waiting
 // for the disk. It has one caller at a time. The data is copied.
 func (l *Log) Append(b Batch) (Ticket, error) {
@@ -111,6 +114,9 @@ func (l *Log) Append(b Batch) (Ticket, error) {
 	defer l.tail.mu.Unlock()
 	if err := l.usableLocked(); err != nil {
 		return Ticket{}, fmt.Errorf("append: %w", err)
+	}
+	if b.Term < l.end.term {
+		return Ticket{}, fmt.Errorf("append: term %d after term %d", b.Term, l.end.term)
 	}
 	l.placeLocked(&h, b)
 	return Ticket{Index: h.Index, Position: h.Position, Timestamp: h.Timestamp}, nil

@@ -47,6 +47,9 @@ func (l *Log) open() (Recovery, error) {
 		return Recovery{}, err
 	}
 	l.meta, l.seed = meta, meta.Log.Seed()
+	if err := l.finishReset(); err != nil {
+		return Recovery{}, err
+	}
 	if err := l.openSegments(); err != nil {
 		return Recovery{}, err
 	}
@@ -83,19 +86,22 @@ func (l *Log) create() (Meta, error) {
 		if !ok {
 			continue
 		}
-		if base != 0 || len(l.opts.Create.Configuration) == 0 {
+		if base != l.opts.Create.Base.Position || l.opts.Create.Meta.Log == (event.LogID{}) {
 			return Meta{}, fmt.Errorf("open log %s: %w: segment %s without a %s file; restore the folder", l.disk.Path(), ErrCorrupt, name, metaName)
 		}
 		if err := l.disk.Remove(name); err != nil {
 			return Meta{}, err
 		}
 	}
-	if len(l.opts.Create.Configuration) == 0 {
+	if l.opts.Create.Meta.Log == (event.LogID{}) {
 		return Meta{}, fmt.Errorf("open log %s: %w: the folder is empty and nothing says how to create a log", l.disk.Path(), ErrNotFound)
 	}
 	l.meta, l.seed = l.opts.Create.Meta, l.opts.Create.Meta.Log.Seed()
 	k := newKeeper(l)
 	s := &segment{bytes: l.opts.SegmentBytes}
+	if len(l.opts.Create.Configuration) == 0 {
+		s.start = l.opts.Create.Base.chain()
+	}
 	if err := k.activate(s); err != nil {
 		return Meta{}, err
 	}
@@ -112,6 +118,9 @@ func (l *Log) create() (Meta, error) {
 // Raft configuration that names this node as the only voter.
 func (l *Log) writeFirstFrame(s *segment) error {
 	c := l.opts.Create
+	if len(c.Configuration) == 0 {
+		return nil
+	}
 	data := append(append([]byte(nil), c.Meta.Log[:]...), c.Configuration...)
 	h := Header{
 		Kind: FrameConfiguration, DataBytes: uint32(len(data)), Index: 1, Term: 1,

@@ -54,14 +54,36 @@ type Options struct {
 	Log *slog.Logger
 }
 
-// Creation is the identity and the first frame of a new log.
+// Creation is the identity and the beginning of a new log.
 type Creation struct {
 	Meta Meta
 	// Configuration is the Raft configuration that names this node as the only
-	// voter, as hashicorp/raft encodes it. It becomes the frame at index 1, term 1.
+	// voter, as hashicorp/raft encodes it. It becomes the frame at index 1, term
+	// 1. Without one the log begins empty after Base: a replica gets its frames
+	// from others.
 	Configuration []byte
+	// Base is where a log without Configuration begins.
+	Base Base
 	// Timestamp of the first frame in Unix milliseconds.
 	Timestamp int64
+}
+
+// Base is the place at which a log begins: the frame before the first one that
+// it holds. The zero value is the beginning of everything.
+type Base struct {
+	Index     event.Index
+	Term      event.Term
+	Position  event.Position // after the frame
+	Timestamp int64
+	Chain     uint32 // the frame's header checksum
+}
+
+func (b Base) chain() chain {
+	return chain{index: b.Index, term: b.Term, position: b.Position, timestamp: b.Timestamp, crc: b.Chain}
+}
+
+func (c chain) base() Base {
+	return Base{Index: c.index, Term: c.term, Position: c.position, Timestamp: c.timestamp, Chain: c.crc}
 }
 
 func (o Options) withDefaults() Options {

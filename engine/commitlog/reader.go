@@ -375,3 +375,12 @@ func (c *Cursor) checkedHeader(at int64) (Header, error) {
 	}
 	return h, nil
 }
+
+// Frame visits the frame with an index.
+func (r *Reader) Frame(index event.Index, visit func(Frame) error) error {
+	if end := event.Index(r.log.appended.Load()); index > end || index == 0 {
+		return fmt.Errorf("%w: frame %d, the log ends with %d", ErrNotFound, index, end)
+	}
+	c := Cursor{log: r.log, reader: r, next: index}
+	return c.Visit(index, visit)
+}

@@ -1,0 +1,148 @@
+package replication
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"sync"
+
+	"github.com/hashicorp/raft"
+
+	"github.com/apogeemq/apogee/engine/checkpoint"
+	"github.com/apogeemq/apogee/engine/disk"
+	"github.com/apogeemq/apogee/engine/event"
+)
+
+// StableStore keeps Raft's term and vote in one small file. Every Set is
+// durable when it returns, in ASYNC modes too: a node that votes twice in one
+// term breaks Raft.
+//
+// The file holds the pairs that Raft sets, in a fixed order:
+//
+//	off  size  field
+//	  0     4  magic 0x53475041
+//	  4     4  checksum of what follows, seeded with the log's id
+//	  8     8  CurrentTerm
+//	 16     8  LastVoteTerm
+//	 24     …  LastVoteCand, to the end of the file
+type StableStore struct {
+	disk disk.Disk
+	seed event.Seed
+
+	mu     sync.Mutex
+	values stableValues
+}
+
+type stableValues struct {
+	term, voteTerm uint64
+	candidate      []byte
+}
+
+var _ raft.StableStore = (*StableStore)(nil)
+
+const (
+	stableName     = "stable"
+	stableMagic    = 0x53475041
+	stableBytes    = 24
+	stableBytesMax = 4096
+
+	keyTerm      = "CurrentTerm"
+	keyVoteTerm  = "LastVoteTerm"
+	keyCandidate = "LastVoteCand"
+)
+
+// OpenStableStore reads the file in the log's folder. A log of a single node
+// has none; its term is that of its last frame.
+func OpenStableStore(d disk.Disk, id event.LogID, lastTerm event.Term) (*StableStore, error) {
+	s := &StableStore{disk: d, seed: id.Seed(), values: stableValues{term: uint64(lastTerm)}}
+	b, err := disk.ReadWhole(d, stableName, stableBytesMax)
+	if errors.Is(err, disk.ErrNotFound) {
+		return s, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	if s.values, err = decodeStable(b, s.seed); err != nil {
+		return nil, fmt.Errorf("read %s/%s: %w; the node must not vote without it: remove the node from its group and add it again", d.Path(), stableName, err)
+	}
+	if s.values.term < uint64(lastTerm) {
+		return nil, fmt.Errorf("read %s/%s: %w: term %d, the log has frames of term %d", d.Path(), stableName, checkpoint.ErrCorrupt, s.values.term, lastTerm)
+	}
+	return s, nil
+}
+
+func (v stableValues) encode(seed event.Seed) []byte {
+	le := binary.LittleEndian
+	b := make([]byte, stableBytes, stableBytes+len(v.candidate))
+	le.PutUint32(b[0:], stableMagic)
+	le.PutUint64(b[8:], v.term)
+	le.PutUint64(b[16:], v.voteTerm)
+	b = append(b, v.candidate...)
+	le.PutUint32(b[4:], event.Checksum(seed, b[8:]))
+	return b
+}
+
+func decodeStable(b []byte, seed event.Seed) (stableValues, error) {
+	le := binary.LittleEndian
+	if len(b) < stableBytes || le.Uint32(b) != stableMagic {
+		return stableValues{}, fmt.Errorf("%w: not a term and vote file", checkpoint.ErrCorrupt)
+	}
+	if sum := event.Checksum(seed, b[8:]); sum != le.Uint32(b[4:]) {
+		return stableValues{}, fmt.Errorf("%w: checksum %08x, expected %08x", checkpoint.ErrCorrupt, sum, le.Uint32(b[4:]))
+	}
+	return stableValues{term: le.Uint64(b[8:]), voteTerm: le.Uint64(b[16:]), candidate: append([]byte(nil), b[stableBytes:]...)}, nil
+}
+
+func (s *StableStore) store(change func(*stableValues)) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	next := s.values
+	change(&next)
+	if err := disk.WriteWhole(s.disk, stableName, next.encode(s.seed)); err != nil {
+		return fmt.Errorf("store term and vote: %w", err)
+	}
+	s.values = next
+	return nil
+}
+
+// Set stores the candidate voted for, the one value that isn't a number.
+func (s *StableStore) Set(key, value []byte) error {
+	if string(key) != keyCandidate {
+		return fmt.Errorf("store %q: only %s is kept as bytes", key, keyCandidate)
+	}
+	return s.store(func(v *stableValues) { v.candidate = append([]byte(nil), value...) })
+}
+
+// Get returns the candidate voted for, nothing for any other key.
+func (s *StableStore) Get(key []byte) ([]byte, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if string(key) != keyCandidate {
+		return nil, nil
+	}
+	return append([]byte(nil), s.values.candidate...), nil
+}
+
+// SetUint64 stores a term.
+func (s *StableStore) SetUint64(key []byte, value uint64) error {
+	switch string(key) {
+	case keyTerm:
+		return s.store(func(v *stableValues) { v.term = value })
+	case keyVoteTerm:
+		return s.store(func(v *stableValues) { v.voteTerm = value })
+	}
+	return fmt.Errorf("store %q: only %s and %s are kept as numbers", key, keyTerm, keyVoteTerm)
+}
+
+// GetUint64 returns a term, 0 for any other key.
+func (s *StableStore) GetUint64(key []byte) (uint64, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch string(key) {
+	case keyTerm:
+		return s.values.term, nil
+	case keyVoteTerm:
+		return s.values.voteTerm, nil
+	}
+	return 0, nil
+}
