@@ -2,12 +2,13 @@
 
 GO       ?= go
 FUZZTIME ?= 20s
+SEEDS    ?= 5000
 PACKAGES  = ./...
 BINARY    = bin/apogee
 VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 
 .DEFAULT_GOAL := help
-.PHONY: help build run test race posix check fuzz bench baseline cover clean
+.PHONY: help build run test race posix check crash mutations fuzz bench baseline cover clean
 
 help: ## show the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -34,6 +35,12 @@ check: ## format, vet (Linux and macOS), static analysis, repository rules
 	GOOS=darwin $(GO) vet $(PACKAGES)
 	$(GO) tool staticcheck $(PACKAGES)
 	$(GO) test ./tools/lint
+
+crash: ## cut the power on a simulated disk, SEEDS (5000) times over
+	$(GO) test -count=1 -timeout 30m -run 'PowerCuts' ./engine/commitlog -crash.seeds=$(SEEDS)
+
+mutations: ## break the durability code on purpose; the tests must notice
+	$(GO) test -count=1 -timeout 60m -v -run TestEveryMutationIsCaught ./tools/mutation -mutations
 
 fuzz: ## run each fuzz test for FUZZTIME (20s)
 	@set -e; grep -rHo --include='*_test.go' '^func Fuzz[A-Za-z0-9_]*' . | sed 's/:func / /' | \

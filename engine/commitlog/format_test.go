@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/apogeemq/apogee/engine/event"
 )
@@ -141,4 +142,70 @@ func FuzzDecodeSegmentHeader(f *testing.F) {
 			t.Errorf("accepted a segment of %d bytes with frames from %d", s.bytes, block)
 		}
 	})
+}
+
+func TestAFrameThatBreaksTheChainIsRefused(t *testing.T) {
+	t.Parallel()
+	h := goldenHeader()
+	before := chain{index: h.Index - 1, term: h.Term, position: h.Position, timestamp: h.Timestamp, crc: h.Chain}
+	if err := before.follows(&h); err != nil {
+		t.Fatal(err)
+	}
+	for name, bad := range map[string]chain{
+		"chain":     {index: before.index, term: before.term, position: before.position, timestamp: before.timestamp, crc: before.crc + 1},
+		"index":     {index: before.index - 1, term: before.term, position: before.position, timestamp: before.timestamp, crc: before.crc},
+		"position":  {index: before.index, term: before.term, position: before.position + 8, timestamp: before.timestamp, crc: before.crc},
+		"term":      {index: before.index, term: before.term + 1, position: before.position, timestamp: before.timestamp, crc: before.crc},
+		"timestamp": {index: before.index, term: before.term, position: before.position, timestamp: before.timestamp + 1, crc: before.crc},
+	} {
+		if err := bad.follows(&h); err == nil {
+			t.Errorf("a frame with another %s is accepted", name)
+		}
+	}
+}
+
+func TestTheMarkFileIsReadBackAndATornOneCountsAsNone(t *testing.T) {
+	t.Parallel()
+	d := openPosix(t)
+	seed := goldenLog.Seed()
+	if got := readMark(d, seed); got != 0 {
+		t.Errorf("no file: mark %d", got)
+	}
+	for _, want := range []event.Index{7, 1 << 40} {
+		if err := writeMark(d, seed, want); err != nil {
+			t.Fatal(err)
+		}
+		if got := readMark(d, seed); got != want {
+			t.Errorf("mark %d, want %d", got, want)
+		}
+	}
+	if got := readMark(d, seed+1); got != 0 {
+		t.Errorf("the mark of another log counts: %d", got)
+	}
+}
+
+func TestReadersOfATrimmedSegmentLeaveBeforeItsFileGoes(t *testing.T) {
+	t.Parallel()
+	s := &segment{}
+	s.setFile(nil)
+	entered, leave := make(chan struct{}), make(chan struct{})
+	s.reading.RLock()
+	go func() {
+		close(entered)
+		<-leave
+		s.reading.RUnlock()
+	}()
+	<-entered
+	retired := make(chan struct{})
+	go func() {
+		s.retire()
+		close(retired)
+	}()
+	select {
+	case <-retired:
+		t.Fatal("retired under a reader")
+	case <-time.After(50 * time.Millisecond):
+	}
+	close(leave)
+	<-retired
 }

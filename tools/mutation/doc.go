@@ -1,0 +1,8 @@
+// Package mutation breaks the durability code on purpose and checks that the
+// tests notice. A promise that no test holds would go unnoticed for years; so
+// the list in list.go is part of the tests, and grows with every promise.
+//
+// Each mutation is one replacement in one file. The runner copies the module,
+// applies one mutation, runs the tests that should catch it with up to 1,000
+// seeds, and fails if they pass. Run it with `make mutations`.
+package mutation

@@ -1,0 +1,146 @@
+package mutation
+
+// Mutation is one way to break a promise.
+type Mutation struct {
+	Name string // what the code does wrong
+	File string // below the module's root
+	Old  string // stands in the file exactly once
+	New  string
+	Test string // package and -run pattern of the tests that must fail
+	Run  string
+}
+
+const (
+	commitlogTests = "./engine/commitlog"
+	powerCuts      = "PowerCuts|Truncate|Trim|Reset|FullDisk"
+)
+
+// List holds every mutation that the tests must catch.
+var List = []Mutation{
+	{
+		Name: "no sync at all",
+		File: "engine/commitlog/flusher.go",
+		Old:  "	f.queue.SyncData(file, syncTag)\n",
+		New:  "	_ = file\n	f.syncing = false\n	f.log.durable.Store(uint64(f.covers))\n	f.log.moved()\n",
+		Test: commitlogTests, Run: powerCuts,
+	},
+	{
+		Name: "acknowledge before the sync is back",
+		File: "engine/commitlog/flusher.go",
+		Old:  "	f.queue.SyncData(file, syncTag)\n",
+		New:  "	f.queue.SyncData(file, syncTag)\n	f.log.durable.Store(uint64(f.covers))\n	f.log.moved()\n",
+		Test: commitlogTests, Run: powerCuts,
+	},
+	{
+		Name: "a sync counts for writes that had not completed",
+		File: "engine/commitlog/flusher.go",
+		Old:  "	f.syncing, f.covers = true, m.Written\n",
+		New:  "	f.syncing, f.covers = true, m.Appended\n",
+		Test: commitlogTests, Run: powerCuts,
+	},
+	{
+		Name: "two writes in flight on one block",
+		File: "engine/commitlog/tail.go",
+		Old:  "	if t.next > 0 && c.start > 0 && t.chunks[t.next-1].state == chunkWriting {\n		return nil\n	}\n",
+		New:  "",
+		Test: commitlogTests, Run: powerCuts,
+	},
+	{
+		Name: "the block before a chunk is not repeated",
+		File: "engine/commitlog/tail.go",
+		Old:  "			copy(c.buf[:start], last.buf[len(last.buf)-start:])\n",
+		New:  "			clear(c.buf[:start])\n",
+		Test: commitlogTests, Run: powerCuts,
+	},
+	{
+		Name: "memory of a chunk on its way to the disk is handed out again",
+		File: "engine/commitlog/tail.go",
+		Old:  "t.wrappedLocked() || t.freeFromLocked(from, need) < need",
+		New:  "t.freeFromLocked(from, need) < need",
+		Test: commitlogTests, Run: powerCuts,
+	},
+	{
+		Name: "frames need not continue the chain",
+		File: "engine/commitlog/frame.go",
+		Old:  "h.Chain != c.crc",
+		New:  "false",
+		Test: commitlogTests, Run: "Chain",
+	},
+	{
+		Name: "checksums don't depend on the log's id",
+		File: "engine/event/types.go",
+		Old:  "return Seed(checksum(0, id[:]))",
+		New:  "return 0",
+		Test: commitlogTests, Run: "Format|AnotherLog|Header",
+	},
+	{
+		Name: "Truncate doesn't sync",
+		File: "engine/commitlog/truncate.go",
+		Old:  "	return file.Sync()\n",
+		New:  "	return nil\n",
+		Test: commitlogTests, Run: powerCuts,
+	},
+	{
+		Name: "Truncate leaves no record while it is under way",
+		File: "engine/commitlog/truncate.go",
+		Old:  "	if err := writeCut(l.disk, l.seed, last.Index); err != nil {\n		return err\n	}\n",
+		New:  "	if err := writeCut(l.disk, l.seed, last.Index); err != nil {\n		return err\n	}\n	if err := l.disk.Remove(cutName); err != nil {\n		return err\n	}\n	if err := writeCut(l.disk, 0, last.Index); err != nil {\n		return err\n	}\n",
+		Test: commitlogTests, Run: powerCuts,
+	},
+	{
+		Name: "the old Durable mark stays after Truncate",
+		File: "engine/commitlog/truncate.go",
+		Old:  "	if err := l.disk.Remove(markName); err != nil && !errors.Is(err, disk.ErrNotFound) {\n		return err\n	}\n",
+		New:  "	_ = errors.Is\n	_ = disk.ErrNotFound\n",
+		Test: commitlogTests, Run: powerCuts + "|Mark",
+	},
+	{
+		Name: "the directory isn't synced when a segment gets its name",
+		File: "engine/commitlog/keeper.go",
+		Old:  "	if err := k.log.disk.SyncDir(\".\"); err != nil {\n		return err\n	}\n	to, _ := sp.fill.progress()\n",
+		New:  "	to, _ := sp.fill.progress()\n",
+		Test: commitlogTests, Run: powerCuts,
+	},
+	{
+		Name: "a segment begins before the one before is durable",
+		File: "engine/commitlog/flusher.go",
+		Old:  "	if f.writes > 0 || f.syncing || m.Durable < m.Written {\n",
+		New:  "	if f.writes > 0 || f.syncing {\n",
+		Test: commitlogTests, Run: powerCuts,
+	},
+	{
+		Name: "a torn tail isn't written over",
+		File: "engine/commitlog/recovery.go",
+		Old:  "	clear(b[w.at-from:])\n",
+		New:  "",
+		Test: commitlogTests, Run: powerCuts + "|Torn|Hole",
+	},
+	{
+		Name: "recovery doesn't sync what it accepted",
+		File: "engine/commitlog/open.go",
+		Old:  "	if err := s.file.SyncData(); err != nil {\n",
+		New:  "	if err := error(nil); err != nil {\n",
+		Test: commitlogTests, Run: powerCuts,
+	},
+	{
+		Name: "durable frames that are gone count as a torn tail",
+		File: "engine/commitlog/recovery.go",
+		Old:  "	case f.evidence > last:\n		return verdictCorrupt\n",
+		New:  "",
+		Test: commitlogTests, Run: "Recovery|Durable|Refuses",
+	},
+	{
+		Name: "zero-fill goes over the log",
+		File: "engine/commitlog/filler.go",
+		Old:  "	for f.claimEnd > 0 && end > f.claim {\n		f.ended.Wait()\n	}\n	if end > f.to {\n",
+		New:  "	if end < 0 {\n",
+		Test: commitlogTests, Run: powerCuts + "|Appended",
+	},
+	{
+		Name: "a trimmed segment is reused under its readers",
+		File: "engine/commitlog/segment.go",
+		Old:  "	s.reading.Lock()\n	defer s.reading.Unlock()\n	s.mu.Lock()\n	defer s.mu.Unlock()\n	file := s.file\n",
+		New:  "	s.mu.Lock()\n	defer s.mu.Unlock()\n	file := s.file\n",
+		Test: commitlogTests, Run: "Trim|Leave",
+	},
+}
