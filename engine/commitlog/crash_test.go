@@ -17,7 +17,8 @@ import (
 //
 //   - every frame that was acknowledged as Durable is there, unchanged;
 //   - the frames are a prefix of what was appended: nothing is missing in
-//     between, nothing appears that was never appended.
+//     between, nothing appears that was never appended;
+//   - only frames that a Trim asked for are gone from the start.
 //
 // A failing seed prints the command that runs it alone.
 
@@ -34,6 +35,7 @@ type crashRun struct {
 	opts     Options
 	appended [][]byte // data of frame 2, 3 …
 	acked    int      // how many of them are promised
+	trimmed  event.Index
 	mu       sync.Mutex
 	failure  error
 }
@@ -122,6 +124,9 @@ func (r *crashRun) live() {
 		if !r.appendOne(l) {
 			break
 		}
+		if r.rng.IntN(25) == 0 && !r.trim(l) {
+			break
+		}
 	}
 	err = l.Close()
 	if err == nil {
@@ -159,11 +164,27 @@ func (r *crashRun) appendOne(l *Log) bool {
 	return true
 }
 
+// trim drops some of the sealed segments, whose files are then used again.
+func (r *crashRun) trim(l *Log) bool {
+	ends := l.SegmentEnds()
+	if len(ends) == 0 {
+		return true
+	}
+	through := ends[r.rng.IntN(len(ends))]
+	r.trimmed = max(r.trimmed, through)
+	return l.Trim(through) == nil
+}
+
 // check compares the log with what was appended and makes that the new truth.
 func (r *crashRun) check(l *Log) {
 	end, _, _ := l.End()
-	var got [][]byte
-	err := l.CursorFrom(2).Visit(end, func(f Frame) error {
+	first, _ := l.First()
+	if first > r.trimmed+1 {
+		r.fatalf("the log begins with frame %d, a trim went to %d at most", first, r.trimmed)
+	}
+	first = max(first, 2)
+	got := r.appended[:first-2:first-2]
+	err := l.CursorFrom(first).Visit(end, func(f Frame) error {
 		got = append(got, bytes.Clone(f.Data))
 		return nil
 	})

@@ -104,7 +104,7 @@ func (k *keeper) fillOnce() bool {
 		return false
 	}
 	k.log.tail.mu.Lock()
-	target := k.log.endAt + k.ahead
+	target := int64(roundUp(int(k.log.endAt+k.ahead), fillWriteBytes)) // direct I/O wants whole blocks
 	k.log.tail.mu.Unlock()
 	did, err := k.step(file, &s.fill, min(target, s.bytes))
 	if err == nil && !did && target > s.bytes {

@@ -28,13 +28,17 @@ func (l *Log) Trim(through event.Index) error {
 	}
 }
 
-// dropFirst takes the oldest segment out of the list if it ends by through and
-// is written to its end.
+// dropFirst takes the oldest segment out of the list if it ends by through, is
+// written to its end, and the segment after it has its file: the log on disk
+// never is without a segment.
 func (l *Log) dropFirst(through event.Index) *segment {
 	l.tail.mu.Lock()
 	defer l.tail.mu.Unlock()
 	all := *l.segments.Load()
 	if len(all) < 2 || all[1].start.index > min(through, event.Index(l.durable.Load())) {
+		return nil
+	}
+	if _, err := all[1].openFile(); err != nil {
 		return nil
 	}
 	kept := append([]*segment(nil), all[1:]...)

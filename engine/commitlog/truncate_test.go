@@ -4,8 +4,11 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"log/slog"
 	"math/rand/v2"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/apogeemq/apogee/engine/disk"
 	"github.com/apogeemq/apogee/engine/disk/simdisk"
@@ -242,3 +245,36 @@ func TestAFullDiskRefusesAppendsInTimeAndRecoversByItself(t *testing.T) {
 }
 
 var _ disk.Disk = (*simdisk.Disk)(nil)
+
+func TestTheNextSegmentIsPreparedBeforeItIsNeeded(t *testing.T) {
+	t.Parallel()
+	o := testOptions(t, openPosix(t))
+	logged := &strings.Builder{}
+	o.Log = slog.New(slog.NewTextHandler(logged, nil))
+	l, _ := mustOpen(t, o)
+	mustAppend(t, l, encoded(l.Seed(), 1, 1001)) // an end that isn't on a block
+	prepared := func() bool {
+		l.keeper.spareMu.Lock()
+		defer l.keeper.spareMu.Unlock()
+		if l.keeper.spare == nil {
+			return false
+		}
+		to, _ := l.keeper.spare.fill.progress()
+		return to == o.SegmentBytes
+	}
+	deadline := time.After(20 * time.Second)
+	for !prepared() {
+		l.Tick()
+		select {
+		case <-deadline:
+			t.Fatalf("no segment is prepared: %s", logged)
+		case <-time.After(time.Millisecond):
+		}
+	}
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if logged.Len() > 0 {
+		t.Errorf("logged: %s", logged)
+	}
+}

@@ -137,6 +137,13 @@ var List = []Mutation{
 		Test: commitlogTests, Run: powerCuts + "|Appended",
 	},
 	{
+		Name: "a segment is trimmed before the next one is on the disk",
+		File: "engine/commitlog/trim.go",
+		Old:  "	if _, err := all[1].openFile(); err != nil {\n		return nil\n	}\n",
+		New:  "",
+		Test: commitlogTests, Run: powerCuts,
+	},
+	{
 		Name: "a trimmed segment is reused under its readers",
 		File: "engine/commitlog/segment.go",
 		Old:  "	s.reading.Lock()\n	defer s.reading.Unlock()\n	s.mu.Lock()\n	defer s.mu.Unlock()\n	file := s.file\n",
