@@ -2,20 +2,24 @@ package engine
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/apogeemq/apogee/engine/commitlog"
 	"github.com/apogeemq/apogee/engine/event"
 	"github.com/apogeemq/apogee/engine/projection"
+	"github.com/apogeemq/apogee/engine/projection/queue"
 )
 
-// applyLoop is the apply goroutine: it completes proposals and applies frames
-// in log order as they are committed.
+// applyLoop is the apply goroutine: it applies frames in log order as they are
+// committed.
 func (e *Engine) applyLoop() {
 	defer e.stopped.Done()
 	for {
 		e.advance()
 		select {
 		case <-e.work:
+		case f := <-e.tasks:
+			f()
 		case <-e.stop:
 			e.advance()
 			return
@@ -23,33 +27,41 @@ func (e *Engine) applyLoop() {
 	}
 }
 
-// advance handles everything committed so far. Proposals complete first: their
-// promise is Committed, and a reply shouldn't wait for the projections.
-func (e *Engine) advance() {
-	through := e.committedNow()
-	if through <= event.Index(e.applied.Load()) {
-		return
-	}
-	e.opts.OnCommitted(e.Marks())
-	if err := e.applyThrough(through); err != nil {
-		e.opts.Log.Fatal(fmt.Errorf("apply frame %d: %w; the projections can't go on", e.cursor.Next(), err))
-		return
-	}
-	e.notify()
-}
-
-// committedNow reads the mark that counts as Committed and publishes it.
-func (e *Engine) committedNow() event.Index {
+// marksMoved runs on the flusher's goroutine. Proposals complete there: their
+// promise is Committed, and at low load a reply shouldn't wait for another
+// goroutine to wake up, nor for the projections.
+func (e *Engine) marksMoved() {
 	if e.opts.CommitAt == CommitExternal {
-		return event.Index(e.committed.Load())
+		return
 	}
 	m := e.log.Marks()
 	through := m.Durable
 	if e.opts.CommitAt == CommitWritten {
 		through = m.Written
 	}
-	e.committed.Store(uint64(through))
-	return through
+	e.commit(through)
+}
+
+// commit publishes Committed and tells everybody.
+func (e *Engine) commit(through event.Index) {
+	if event.Index(e.committed.Swap(uint64(through))) < through {
+		e.opts.OnCommitted(e.Marks())
+		e.wake()
+	}
+}
+
+// advance applies everything committed so far.
+func (e *Engine) advance() {
+	e.forgetWritten()
+	through := event.Index(e.committed.Load())
+	if through <= event.Index(e.applied.Load()) {
+		return
+	}
+	if err := e.applyThrough(through); err != nil {
+		e.opts.Log.Fatal(fmt.Errorf("apply frame %d: %w; the projections can't go on", e.cursor.Next(), err))
+		return
+	}
+	e.notify()
 }
 
 // applyThrough folds frames into the projections, in order.
@@ -58,39 +70,81 @@ func (e *Engine) applyThrough(through event.Index) error {
 }
 
 func (e *Engine) applyFrame(f commitlog.Frame) error {
-	at := projection.Place{
-		Index: f.Index, Position: f.Position, Timestamp: f.Timestamp,
-		Segment: f.Segment, FrameOffset: uint32(f.Offset),
+	newToQueues, newToState := f.Index > e.queuesAt, f.Index > e.stateAt
+	if newToQueues {
+		e.advanceIndex(&f)
 	}
-	if f.Kind == commitlog.FrameEvents {
-		if err := e.applyEvents(at, f.Data); err != nil {
-			return err
+	err := eachEvent(&f, func(at projection.Place, ev event.Event) {
+		if newToQueues {
+			e.queues.Apply(at, ev)
+			if ev.Stream() == event.StreamQueue {
+				e.touch(ev.Queue())
+			}
 		}
+		if newToState && concernsState(ev) {
+			e.state.apply(at, ev)
+			e.pending = append(e.pending, stateEvent{at: at, event: slices.Clone(ev)})
+			e.pendingN += len(ev)
+		}
+	})
+	if err != nil {
+		return err
 	}
+	e.last = place{index: f.Index, term: f.Term, position: f.End(), timestamp: f.Timestamp, chain: f.CRC}
 	e.applied.Store(uint64(f.Index))
 	e.position.Store(uint64(f.End()))
+	if e.pendingN > pendingBytesMax {
+		e.handOver(nil)
+	}
 	return nil
 }
 
-func (e *Engine) applyEvents(at projection.Place, data []byte) error {
-	for len(data) > 0 {
-		ev, rest, err := event.Split(data)
-		if err != nil {
-			return fmt.Errorf("%w: frame %d: %w", ErrCorrupt, at.Index, err)
-		}
-		if !ev.Kind().Known() {
-			return fmt.Errorf("frame %d holds an event of kind %d: %w; start a newer version", at.Index, ev.Kind(), commitlog.ErrNewerFormat)
-		}
-		for _, p := range e.projections {
-			p.Apply(at, ev)
-		}
-		if ev.Stream() == event.StreamQueue {
-			e.touch(ev.Queue())
-		}
-		at.Position += event.Position(len(ev))
-		data = rest
+// pendingBytesMax bounds the state events that wait for the end of a run.
+const pendingBytesMax = 4 << 20
+
+// advanceIndex tells the index of the next frame and hands over a run that
+// this seals.
+func (e *Engine) advanceIndex(f *commitlog.Frame) {
+	if run := e.queues.Advance(frameOf(f)); run != nil {
+		e.forgetWritten()
+		e.handOver(run)
 	}
-	return nil
+}
+
+func (e *Engine) handOver(run *queue.Run) {
+	e.indexer.hand(&handover{run: run, events: e.pending, at: e.last})
+	e.pending, e.pendingN = nil, 0
+}
+
+// forgetLater notes that a run is in a file now.
+func (e *Engine) forgetLater(run *queue.Run) {
+	e.writtenMu.Lock()
+	e.written = append(e.written, run)
+	e.writtenMu.Unlock()
+	e.wake()
+}
+
+// forgetWritten drops from memory what is in files.
+func (e *Engine) forgetWritten() {
+	e.writtenMu.Lock()
+	written := e.written
+	e.written = nil
+	e.writtenMu.Unlock()
+	for _, run := range written {
+		e.queues.Forget(run)
+	}
+}
+
+// onApply runs f on the apply goroutine and waits for it.
+func (e *Engine) onApply(f func()) error {
+	ran := make(chan struct{})
+	select {
+	case e.tasks <- func() { defer close(ran); f() }:
+		<-ran
+		return nil
+	case <-e.stop:
+		return ErrClosed
+	}
 }
 
 // touch notes a queue that got an event. It looks back a little way only: a

@@ -11,6 +11,7 @@ import (
 	"github.com/apogeemq/apogee/engine/commitlog"
 	"github.com/apogeemq/apogee/engine/event"
 	"github.com/apogeemq/apogee/engine/projection"
+	"github.com/apogeemq/apogee/engine/projection/group"
 	"github.com/apogeemq/apogee/engine/projection/offset"
 	"github.com/apogeemq/apogee/engine/projection/queue"
 	"github.com/apogeemq/apogee/engine/projection/topic"
@@ -21,10 +22,19 @@ type Engine struct {
 	opts Options
 	log  *commitlog.Log
 
-	queues      *queue.Index
-	topics      *topic.Table
-	offsets     *offset.Table
-	projections []projection.Projection
+	queues  *queue.Index
+	state   *state
+	indexer *indexer
+
+	// The applier's: what of the log the projections contain.
+	queuesAt event.Index // later frames are new to the queues
+	stateAt  event.Index // later frames are new to the state
+	pending  []stateEvent
+	pendingN int   // bytes of them
+	last     place // after the last applied frame
+
+	writtenMu sync.Mutex
+	written   []*queue.Run // published as files, to be dropped from memory
 
 	committed atomic.Uint64
 	applied   atomic.Uint64
@@ -35,6 +45,7 @@ type Engine struct {
 	cursor    *commitlog.Cursor
 
 	work    chan struct{} // Committed may have moved
+	tasks   chan func()   // to be run on the apply goroutine
 	stop    chan struct{}
 	stopped sync.WaitGroup
 
@@ -44,6 +55,8 @@ type Engine struct {
 	readers sync.Pool
 	reads   sync.RWMutex // held for reading while a reader uses the log
 	closed  bool
+
+	trimming sync.Mutex
 }
 
 // Marks of an engine, as indexes of frames:
@@ -57,18 +70,19 @@ type Marks struct {
 	AppliedPosition event.Position // after the last applied frame
 }
 
-// Open opens the log and rebuilds what is not the log from it. It returns when
-// everything in the log is applied.
+// Open opens the log, reads the index and the state from their files as far as
+// they are good, and rebuilds the rest from the log. It returns when everything
+// in the log is applied; with CommitExternal, when everything is that was
+// applied before and had reached a file.
 func Open(opts Options) (*Engine, commitlog.Recovery, error) {
 	opts = opts.withDefaults()
 	if err := opts.validate(); err != nil {
 		return nil, commitlog.Recovery{}, err
 	}
 	e := &Engine{
-		opts: opts, queues: queue.New(), topics: topic.New(), offsets: offset.New(),
-		work: make(chan struct{}, 1), stop: make(chan struct{}),
+		opts: opts, queues: queue.New(opts.RunBytes), state: newState(),
+		work: make(chan struct{}, 1), tasks: make(chan func()), stop: make(chan struct{}),
 	}
-	e.projections = []projection.Projection{e.queues, e.topics, e.offsets}
 	e.waiting = sync.NewCond(&e.waitMu)
 	e.listeners.Store(&[]func([]event.Queue){})
 	r, err := e.openLog()
@@ -76,8 +90,13 @@ func Open(opts Options) (*Engine, commitlog.Recovery, error) {
 		return nil, r, err
 	}
 	e.readers.New = func() any { return e.log.NewReader() }
+	e.indexer = newIndexer(e)
+	if err := e.recover(r); err != nil {
+		return nil, r, errors.Join(err, e.indexer.shelf.Close(), e.log.Close())
+	}
+	go e.indexer.run()
 	if err := e.replay(r); err != nil {
-		return nil, r, errors.Join(err, e.log.Close())
+		return nil, r, errors.Join(err, e.indexer.close(), e.log.Close())
 	}
 	e.stopped.Add(2)
 	go e.applyLoop()
@@ -88,7 +107,7 @@ func Open(opts Options) (*Engine, commitlog.Recovery, error) {
 func (e *Engine) openLog() (commitlog.Recovery, error) {
 	o := e.opts.Log
 	o.Source = e.opts.Source
-	o.OnMarks = e.wake
+	o.OnMarks = e.marksMoved
 	o.Policy = commitlog.FlushOnRequest
 	if e.opts.CommitAt == CommitDurable {
 		o.Policy = commitlog.FlushAtOnce
@@ -98,12 +117,9 @@ func (e *Engine) openLog() (commitlog.Recovery, error) {
 	return r, err
 }
 
-// replay applies everything that was found in the log.
+// replay applies what of the log the projections don't contain yet.
 func (e *Engine) replay(r commitlog.Recovery) error {
-	first, base := e.log.First()
-	e.applied.Store(uint64(first - 1))
-	e.position.Store(uint64(base))
-	e.cursor = e.log.CursorFrom(first)
+	e.cursor = e.log.CursorFrom(event.Index(e.applied.Load()) + 1)
 	if e.opts.CommitAt == CommitExternal {
 		return nil
 	}
@@ -127,8 +143,7 @@ func (e *Engine) Commit(index event.Index) {
 	if e.opts.CommitAt != CommitExternal {
 		panic("BUG: engine: Commit is for an engine that others commit")
 	}
-	e.committed.Store(uint64(index))
-	e.wake()
+	e.commit(index)
 }
 
 // tickLoop drives what happens by time: syncs in ASYNC mode, once-a-second work.
@@ -144,6 +159,7 @@ func (e *Engine) tickLoop() {
 			return
 		case <-second.C:
 			e.log.Tick()
+			e.indexer.tick()
 		case <-flush.C:
 			e.log.Flush()
 		}
@@ -154,13 +170,18 @@ func (e *Engine) tickLoop() {
 func (e *Engine) Log() *commitlog.Log { return e.log }
 
 // Topics is the projection of topics.
-func (e *Engine) Topics() *topic.Table { return e.topics }
+func (e *Engine) Topics() *topic.Table { return e.state.topics }
 
 // Offsets is the projection of consumer offsets.
-func (e *Engine) Offsets() *offset.Table { return e.offsets }
+func (e *Engine) Offsets() *offset.Table { return e.state.offsets }
+
+// Groups is the projection of consumer groups.
+func (e *Engine) Groups() *group.Table { return e.state.groups }
 
 // Projections lists all of them, for dumps and checkpoints.
-func (e *Engine) Projections() []projection.Projection { return e.projections }
+func (e *Engine) Projections() []projection.Projection {
+	return append([]projection.Projection{e.queues}, e.state.projections()...)
+}
 
 // Marks returns the current marks.
 func (e *Engine) Marks() Marks {
@@ -211,6 +232,7 @@ func (e *Engine) broadcast() {
 // releases the log. Nobody may read or propose any more.
 func (e *Engine) Close() error {
 	close(e.stop)
+	e.indexer.release()
 	e.stopped.Wait()
 	e.waitMu.Lock()
 	if e.failure == nil {
@@ -221,5 +243,5 @@ func (e *Engine) Close() error {
 	e.reads.Lock()
 	e.closed = true
 	e.reads.Unlock()
-	return e.log.Close()
+	return errors.Join(e.indexer.close(), e.log.Close())
 }

@@ -2,9 +2,11 @@ package engine
 
 import (
 	"fmt"
+	"log/slog"
 	"time"
 
 	"github.com/apogeemq/apogee/engine/commitlog"
+	"github.com/apogeemq/apogee/engine/projection/queue"
 )
 
 // CommitMark names the mark of the log that is Committed. Nothing is applied,
@@ -20,25 +22,43 @@ const (
 	CommitExternal
 )
 
+// DefaultIndexCacheBytes is the size of the cache of index blocks.
+const DefaultIndexCacheBytes = 32 << 20
+
 // Options of an engine.
 type Options struct {
 	// Log opens the log. Source, OnMarks and Policy are set by the engine.
 	Log commitlog.Options
 	// CommitAt names the Committed mark.
 	CommitAt CommitMark
+	// RunBytes is how much log a run of the index covers; 0 means
+	// queue.DefaultRunBytes. After a kill at most twice as much is replayed.
+	RunBytes int64
+	// IndexCacheBytes bounds the cache of index blocks; 0 means
+	// DefaultIndexCacheBytes.
+	IndexCacheBytes int
 	// FlushInterval is the time between syncs where CommitAt doesn't need
 	// them; 0 means 500 ms, RocketMQ's flushIntervalCommitLog.
 	FlushInterval time.Duration
 	// Source supplies batches when the log could write more; see commitlog.Options.
 	Source func(atLeast int)
-	// OnCommitted is called on the apply goroutine when Committed has moved,
-	// before the frames are applied.
+	// OnCommitted is called when Committed has moved, on the goroutine that
+	// moved it: the flusher's, or that of Commit's caller. It must not block.
 	OnCommitted func(Marks)
 }
 
 func (o Options) withDefaults() Options {
 	if o.FlushInterval == 0 {
 		o.FlushInterval = 500 * time.Millisecond
+	}
+	if o.RunBytes == 0 {
+		o.RunBytes = queue.DefaultRunBytes
+	}
+	if o.IndexCacheBytes == 0 {
+		o.IndexCacheBytes = DefaultIndexCacheBytes
+	}
+	if o.Log.Log == nil {
+		o.Log.Log = slog.New(slog.DiscardHandler)
 	}
 	if o.Log.Fatal == nil {
 		o.Log.Fatal = func(err error) { panic("FATAL: " + err.Error()) }
@@ -52,6 +72,9 @@ func (o Options) withDefaults() Options {
 func (o Options) validate() error {
 	if o.FlushInterval < time.Millisecond || o.FlushInterval > time.Minute {
 		return fmt.Errorf("open engine: flush interval %v is not allowed; use 1ms to 1m", o.FlushInterval)
+	}
+	if o.RunBytes < 1 || o.IndexCacheBytes < 1 {
+		return fmt.Errorf("open engine: runs of %d bytes and an index cache of %d are not allowed; use positive numbers", o.RunBytes, o.IndexCacheBytes)
 	}
 	if o.CommitAt > CommitExternal {
 		return fmt.Errorf("open engine: commit mark %d is unknown", o.CommitAt)

@@ -33,6 +33,7 @@ type Proposal struct {
 	Position  event.Position // of Drafts[0]
 	Offset    event.Offset   // queue offset of Drafts[0], the others follow; -1 where they enter no queue
 	Timestamp int64          // of the frame, Unix milliseconds
+	Following int            // completions that come right after this one, on the same goroutine
 }
 
 // EncodedBytes is the room that the proposal takes in a frame.

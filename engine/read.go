@@ -46,9 +46,9 @@ func (e *Engine) ReadQueue(q event.Queue, from event.Offset, limits ReadLimits, 
 	var entries [lookupEntries]queue.Entry
 	left := limits
 	for left.Scan > 0 && left.Count > 0 {
-		n := e.queues.Lookup(q, from, entries[:min(lookupEntries, left.Scan)])
-		if n == 0 {
-			break
+		n, err := e.queues.Lookup(q, from, entries[:min(lookupEntries, left.Scan)])
+		if n == 0 || err != nil {
+			return from, err
 		}
 		left.Scan -= n
 		next, more, err := visitEntries(r, entries[:n], from, &left, limits, match, visit)
@@ -73,8 +73,7 @@ func visitEntries(r *commitlog.Reader, entries []queue.Entry, from event.Offset,
 		}
 		left.Count--
 		left.Bytes -= int(en.Bytes)
-		place := commitlog.Place{Segment: en.Segment, Offset: int64(en.FrameOffset), Position: en.Position, Bytes: int(en.Bytes)}
-		err := r.Read(place, func(ev commitlog.Event) error {
+		err := r.Read(placeOfEntry(en), func(ev commitlog.Event) error {
 			return visit(Message{Event: ev.Bytes, Position: ev.Position, Offset: from, Timestamp: ev.Timestamp})
 		})
 		if err != nil {
@@ -83,6 +82,10 @@ func visitEntries(r *commitlog.Reader, entries []queue.Entry, from event.Offset,
 		from++
 	}
 	return from, true, nil
+}
+
+func placeOfEntry(e *queue.Entry) commitlog.Place {
+	return commitlog.Place{Segment: e.Segment, Offset: int64(e.FrameOffset), Position: e.Position, Bytes: int(e.Bytes)}
 }
 
 // ReadAt visits the applied event that begins at position. ErrNotFound where
@@ -125,15 +128,21 @@ func (e *Engine) OffsetAt(q event.Queue, ms int64, b Boundary) (event.Offset, er
 
 // firstAtOrAfter is the offset of the first event with time ≥ ms, or the next offset.
 func (e *Engine) firstAtOrAfter(q event.Queue, ms int64) (event.Offset, error) {
-	from, to := e.queues.BlockAt(q, ms)
-	found := to
-	_, err := e.ReadQueue(q, from, ReadLimits{Count: int(to - from), Bytes: 1 << 30, Scan: int(to - from)}, nil, func(m Message) error {
-		if m.Timestamp >= ms && m.Offset < found {
-			found = m.Offset
+	from, to, err := e.queues.BlockAt(q, ms)
+	for from < to && err == nil {
+		middle := from + (to-from)/2
+		late := false // nor is what was trimmed meanwhile
+		_, err = e.ReadQueue(q, middle, ReadLimits{Count: 1, Bytes: 1, Scan: 1}, nil, func(m Message) error {
+			late = m.Timestamp >= ms
+			return nil
+		})
+		if late {
+			to = middle
+		} else {
+			from = middle + 1
 		}
-		return nil
-	})
-	return found, err
+	}
+	return from, err
 }
 
 // reader takes a reader of the log; release gives it back.

@@ -13,7 +13,7 @@
 // # Goroutines
 //
 //	any number   Propose: encodes into the open batch, under one lock
-//	flusher      closes the open batch when it can write (group commit)
-//	apply        completes the proposals of committed frames
+//	flusher      closes the open batch when it can write (group commit) and
+//	             completes the proposals of committed frames
 //	ticker       completes proposals whose flush is late
 package replication

@@ -3,6 +3,9 @@ package replication
 import (
 	"errors"
 	"fmt"
+	"slices"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/hashicorp/raft"
@@ -21,9 +24,22 @@ import (
 //
 // The time at which the leader appended an entry becomes the frame's timestamp,
 // so that frames are the same on every replica.
+//
+// Raft calls StoreLogs, DeleteRange and, through the state machine's Restore,
+// Reset one at a time. Reads are safe beside them.
 type LogStore struct {
 	log  *commitlog.Log
 	mark commitlog.Mark // what StoreLogs waits for
+
+	// told is the last entry that Raft knows of: Raft keeps that number for
+	// itself. The log may end later, with entries of a StoreLogs that failed,
+	// or earlier, after a Reset.
+	told atomic.Uint64
+
+	cutting sync.RWMutex // held by readers, and to shorten or reset the log
+
+	mu      sync.Mutex
+	cursors []*commitlog.Cursor // at the entries that are likely to be read next
 }
 
 var (
@@ -34,7 +50,10 @@ var (
 // NewLogStore wraps an open log. StoreLogs returns when mark has passed the
 // entries: Durable, or Written with ASYNC_FLUSH.
 func NewLogStore(l *commitlog.Log, mark commitlog.Mark) *LogStore {
-	return &LogStore{log: l, mark: mark}
+	s := &LogStore{log: l, mark: mark}
+	end, _, _ := l.End()
+	s.told.Store(uint64(end))
+	return s
 }
 
 // IsMonotonic tells Raft that the log can't hold gaps.
@@ -59,21 +78,76 @@ func (s *LogStore) LastIndex() (uint64, error) {
 	return uint64(end), nil
 }
 
+// logGone is the type of an entry that a Reset has dropped while Raft still
+// counts on it. Raft panics if it is ever asked to apply one.
+const logGone raft.LogType = 255
+
 // GetLog reads an entry. The entry before the first one that a trimmed log
-// holds is known by index and term; Raft needs it to continue from there. For
-// everything else that isn't there it returns raft.ErrLogNotFound.
+// holds is known by index and term; Raft needs it to continue from there. An
+// entry that Reset has dropped, and that Raft still believes in, is of term 0:
+// in conflict with whatever the leader sends. For everything else that isn't
+// there it returns raft.ErrLogNotFound.
 func (s *LogStore) GetLog(index uint64, entry *raft.Log) error {
+	s.cutting.RLock()
+	defer s.cutting.RUnlock()
 	if b := s.log.Base(); index > 0 && index == uint64(b.Index) {
 		*entry = raft.Log{Index: index, Term: uint64(b.Term), Type: raft.LogNoop, AppendedAt: time.UnixMilli(b.Timestamp)}
 		return nil
 	}
-	err := s.log.NewReader().Frame(event.Index(index), func(f commitlog.Frame) error {
-		return s.decode(&f, entry)
-	})
+	end, _, _ := s.log.End()
+	if index > uint64(end) && index <= s.told.Load() {
+		*entry = raft.Log{Index: index, Type: logGone}
+		return nil
+	}
+	if index == 0 || index > uint64(end) {
+		return raft.ErrLogNotFound
+	}
+	err := s.visit(event.Index(index), func(f commitlog.Frame) error { return s.decode(&f, entry) })
 	if errors.Is(err, commitlog.ErrNotFound) {
 		return raft.ErrLogNotFound
 	}
 	return err
+}
+
+// cursorsMax is how many runs of reads are followed at a time: one for each
+// replica that is catching up, and one for this node.
+const cursorsMax = 4
+
+// visit reads a frame with a cursor that stands there, so that a run of reads
+// goes through the log once.
+func (s *LogStore) visit(index event.Index, read func(commitlog.Frame) error) error {
+	c, known := s.takeCursor(index)
+	err := c.Visit(index, read)
+	if err != nil && known {
+		// What stood there may have been truncated since.
+		c = s.log.CursorFrom(index)
+		err = c.Visit(index, read)
+	}
+	if err == nil {
+		s.keepCursor(c)
+	}
+	return err
+}
+
+func (s *LogStore) takeCursor(index event.Index) (c *commitlog.Cursor, known bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for i, c := range s.cursors {
+		if c.Next() == index {
+			s.cursors = slices.Delete(s.cursors, i, i+1)
+			return c, true
+		}
+	}
+	return s.log.CursorFrom(index), false
+}
+
+func (s *LogStore) keepCursor(c *commitlog.Cursor) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.cursors) == cursorsMax {
+		s.cursors = slices.Delete(s.cursors, 0, 1)
+	}
+	s.cursors = append(s.cursors, c)
 }
 
 // decode copies a frame: Raft keeps entries for longer than a visit.
@@ -100,28 +174,72 @@ func (s *LogStore) decode(f *commitlog.Frame, entry *raft.Log) error {
 func (s *LogStore) StoreLog(entry *raft.Log) error { return s.StoreLogs([]*raft.Log{entry}) }
 
 // StoreLogs appends entries, which continue the log, and returns when the mark
-// has passed them. After an error the log has failed or refuses them; entries
-// before the refused one may be stored, and Raft stores them again after it
-// has deleted the suffix.
+// has passed them. Entries that are refused change nothing. Where the disk
+// fills up, or the log fails, the first of them may stay; Raft doesn't count on
+// them, and sends them again or others in their place.
 func (s *LogStore) StoreLogs(entries []*raft.Log) error {
-	var last commitlog.Ticket
-	for _, e := range entries {
-		end, _, _ := s.log.End()
-		if e.Index != uint64(end)+1 {
-			return fmt.Errorf("store entry %d: the log ends with %d; delete the suffix first", e.Index, end)
-		}
-		b, err := s.encode(e)
-		if err != nil {
-			return fmt.Errorf("store entry %d: %w", e.Index, err)
-		}
-		if last, err = s.log.Append(b); err != nil {
-			return fmt.Errorf("store entry %d: %w", e.Index, err)
-		}
-	}
 	if len(entries) == 0 {
 		return nil
 	}
-	return s.log.Wait(last, s.mark)
+	through := entries[len(entries)-1].Index
+	entries, err := s.continueLeftovers(entries)
+	if err != nil {
+		return err
+	}
+	batches, err := s.batches(entries)
+	if err != nil {
+		return err
+	}
+	if _, err := s.log.AppendAll(batches); err != nil {
+		return fmt.Errorf("store entries to %d: %w", through, err)
+	}
+	if err := s.log.Wait(commitlog.Ticket{Index: event.Index(through)}, s.mark); err != nil {
+		return err
+	}
+	s.told.Store(through)
+	return nil
+}
+
+// batches encodes entries that continue the log.
+func (s *LogStore) batches(entries []*raft.Log) ([]commitlog.Batch, error) {
+	batches := make([]commitlog.Batch, len(entries))
+	end, term, _ := s.log.End()
+	for i, e := range entries {
+		if e.Index != uint64(end)+uint64(i)+1 {
+			return nil, fmt.Errorf("store entry %d: the log ends with %d; delete the suffix first", e.Index, uint64(end)+uint64(i))
+		}
+		if e.Term < uint64(term) {
+			return nil, fmt.Errorf("store entry %d: term %d after term %d", e.Index, e.Term, term)
+		}
+		b, err := s.encode(e)
+		if err != nil {
+			return nil, fmt.Errorf("store entry %d: %w", e.Index, err)
+		}
+		batches[i], term = b, b.Term
+	}
+	return batches, nil
+}
+
+// continueLeftovers deals with what a StoreLogs that failed left behind what
+// Raft knows of. Entries that are there already are passed over: index and
+// term name an entry. What differs from them is truncated.
+func (s *LogStore) continueLeftovers(entries []*raft.Log) ([]*raft.Log, error) {
+	for len(entries) > 0 {
+		end, _, _ := s.log.End()
+		e := entries[0]
+		if e.Index > uint64(end) || e.Index <= s.told.Load() {
+			break
+		}
+		var there raft.Log
+		if err := s.GetLog(e.Index, &there); err != nil {
+			return nil, fmt.Errorf("store entry %d: %w", e.Index, err)
+		}
+		if there.Term != e.Term {
+			return entries, s.cut(e.Index)
+		}
+		entries = entries[1:]
+	}
+	return entries, nil
 }
 
 // filler is the data of frames that carry none: every frame has a byte, so
@@ -138,19 +256,27 @@ func (s *LogStore) encode(e *raft.Log) (commitlog.Batch, error) {
 	}
 	switch e.Type {
 	case raft.LogCommand:
-		b.Kind = commitlog.FrameEvents
 		n, err := countEvents(e.Data)
-		b.Events = n
-		return b, err
-	case raft.LogNoop:
+		if err != nil {
+			return b, err
+		}
+		b.Kind, b.Events = commitlog.FrameEvents, n
+	case raft.LogNoop, raft.LogBarrier:
+		if len(e.Data) > 0 {
+			return b, fmt.Errorf("%d bytes in an entry of type %v, which has none", len(e.Data), e.Type)
+		}
 		b.Kind, b.Data = commitlog.FrameNoop, filler
-	case raft.LogBarrier:
-		b.Kind, b.Data = commitlog.FrameBarrier, filler
+		if e.Type == raft.LogBarrier {
+			b.Kind = commitlog.FrameBarrier
+		}
 	case raft.LogConfiguration:
 		id := s.log.Meta().Log
 		b.Kind, b.Data = commitlog.FrameConfiguration, append(id[:len(id):len(id)], e.Data...)
 	default:
 		return b, fmt.Errorf("entries of type %v are not supported", e.Type)
+	}
+	if most := s.log.DataBytesMax(); len(b.Data) > most {
+		return b, fmt.Errorf("%d bytes: %w; at most %d are allowed", len(b.Data), commitlog.ErrTooLarge, most)
 	}
 	return b, nil
 }
@@ -172,20 +298,58 @@ func countEvents(data []byte) (int, error) {
 }
 
 // DeleteRange deletes entries. A range that ends with the newest entry is a
-// suffix, in conflict with the leader's log: it is truncated, durably. A range
-// that begins with the oldest is a hint that a snapshot covers it: retention
-// decides what goes, so nothing happens. Both at once means that a snapshot
-// has replaced the log; whoever installed it has reset the log already.
+// suffix, in conflict with the leader's log: it is gone for good when
+// DeleteRange returns, be it the whole log. Any other range that begins with
+// the oldest entry is a hint that a snapshot covers it: retention decides what
+// goes, so nothing happens. Raft's TrailingLogs must not be 0, for then the
+// hint can be the whole log, too.
 func (s *LogStore) DeleteRange(first, last uint64) error {
-	oldest, _ := s.FirstIndex()
-	newest, _ := s.LastIndex()
+	oldest, _ := s.log.First()
+	end, _, _ := s.log.End()
+	told := s.told.Load()
 	switch {
-	case newest == 0 || last < oldest || first > newest:
+	case first > last || first > max(told, uint64(end)) || last < uint64(oldest):
 		return nil
-	case first <= oldest:
+	case last >= told:
+		return s.truncate(first)
+	case first <= uint64(oldest):
 		return nil
-	case last >= newest:
-		return s.log.Truncate(event.Index(first))
 	}
-	return fmt.Errorf("delete entries %d to %d of %d to %d: the log can't hold a gap", first, last, oldest, newest)
+	return fmt.Errorf("delete entries %d to %d of %d to %d: the log can't hold a gap", first, last, oldest, end)
+}
+
+func (s *LogStore) truncate(first uint64) error {
+	end, _, _ := s.log.End()
+	s.told.Store(min(first-1, uint64(end)))
+	if first > uint64(end) {
+		return nil
+	}
+	return s.cut(first)
+}
+
+func (s *LogStore) cut(first uint64) error {
+	s.cutting.Lock()
+	defer s.cutting.Unlock()
+	if oldest, _ := s.log.First(); first <= uint64(oldest) {
+		return s.log.Reset(s.log.Base())
+	}
+	return s.log.Truncate(event.Index(first))
+}
+
+// Reset drops the whole log, which goes on after base. A state machine calls it
+// in Restore, when the checkpoint that it restored is durable.
+//
+// Raft doesn't forget the entries that it had before a snapshot was installed.
+// Those past the snapshot are in conflict with the leader's log; GetLog says so
+// until Raft has deleted them.
+func (s *LogStore) Reset(base commitlog.Base) error {
+	s.cutting.Lock()
+	defer s.cutting.Unlock()
+	return s.log.Reset(base)
+}
+
+// resetAtStart is Reset before Raft has read anything.
+func (s *LogStore) resetAtStart(base commitlog.Base) error {
+	s.told.Store(uint64(base.Index))
+	return s.log.Reset(base)
 }

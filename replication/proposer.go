@@ -25,9 +25,6 @@ type ProposerOptions struct {
 	FlushTimeout time.Duration
 	// Now is the clock, Unix milliseconds.
 	Now func() int64
-	// Completed is called after a run of completions, on the same goroutine:
-	// the place to flush replies.
-	Completed func()
 }
 
 // Proposer gathers proposals into batches and completes them in log order.
@@ -243,24 +240,19 @@ func (p *Proposer) source(atLeast int) {
 }
 
 // committed completes the proposals of all frames that are committed. It runs
-// on the engine's apply goroutine.
+// on the goroutine that moved the mark: the flusher's.
 func (p *Proposer) committed(m engine.Marks) {
 	p.completing.Lock()
 	defer p.completing.Unlock()
-	did := false
 	for {
 		b := p.nextCommitted(m.Committed)
 		if b == nil {
-			break
+			return
 		}
 		if !b.late {
 			complete(b, engine.OutcomeCommitted)
-			did = true
 		}
 		p.recycle(b)
-	}
-	if did {
-		p.opts.Completed()
 	}
 }
 
@@ -281,6 +273,7 @@ func complete(b *batch, outcome engine.Outcome) {
 		pr.Outcome = outcome
 		pr.Position = b.ticket.Position + event.Position(b.parts[i].at)
 		pr.Timestamp = b.ticket.Timestamp
+		pr.Following = len(b.parts) - 1 - i
 		b.parts[i].proposal = nil
 		pr.Completion.Complete(pr)
 	}
@@ -324,9 +317,6 @@ func (p *Proposer) expire() {
 	p.mu.Unlock()
 	for _, b := range late {
 		complete(b, engine.OutcomeFlushTimeout)
-	}
-	if len(late) > 0 {
-		p.opts.Completed()
 	}
 }
 

@@ -34,7 +34,7 @@ func options(t testing.TB, dir string, mark engine.CommitMark) SingleOptions {
 		},
 		Proposer: ProposerOptions{
 			WaitingBytes: 4 << 20, WaitTime: time.Second, FlushTimeout: 5 * time.Second,
-			Now: func() int64 { return time.Now().UnixMilli() }, Completed: func() {},
+			Now: func() int64 { return time.Now().UnixMilli() },
 		},
 	}
 }

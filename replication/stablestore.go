@@ -17,14 +17,16 @@ import (
 // durable when it returns, in ASYNC modes too: a node that votes twice in one
 // term breaks Raft.
 //
-// The file holds the pairs that Raft sets, in a fixed order:
+// The file, named stable, holds the pairs that Raft sets. Version 1:
 //
 //	off  size  field
 //	  0     4  magic 0x53475041
 //	  4     4  checksum of what follows, seeded with the log's id
-//	  8     8  CurrentTerm
-//	 16     8  LastVoteTerm
-//	 24     …  LastVoteCand, to the end of the file
+//	  8     4  version 1
+//	 12     4  length of the candidate, 0 for no vote
+//	 16     8  CurrentTerm
+//	 24     8  LastVoteTerm
+//	 32     …  LastVoteCand
 type StableStore struct {
 	disk disk.Disk
 	seed event.Seed
@@ -43,7 +45,8 @@ var _ raft.StableStore = (*StableStore)(nil)
 const (
 	stableName     = "stable"
 	stableMagic    = 0x53475041
-	stableBytes    = 24
+	stableVersion  = 1
+	stableBytes    = 32
 	stableBytesMax = 4096
 
 	keyTerm      = "CurrentTerm"
@@ -75,8 +78,10 @@ func (v stableValues) encode(seed event.Seed) []byte {
 	le := binary.LittleEndian
 	b := make([]byte, stableBytes, stableBytes+len(v.candidate))
 	le.PutUint32(b[0:], stableMagic)
-	le.PutUint64(b[8:], v.term)
-	le.PutUint64(b[16:], v.voteTerm)
+	le.PutUint32(b[8:], stableVersion)
+	le.PutUint32(b[12:], uint32(len(v.candidate)))
+	le.PutUint64(b[16:], v.term)
+	le.PutUint64(b[24:], v.voteTerm)
 	b = append(b, v.candidate...)
 	le.PutUint32(b[4:], event.Checksum(seed, b[8:]))
 	return b
@@ -90,7 +95,14 @@ func decodeStable(b []byte, seed event.Seed) (stableValues, error) {
 	if sum := event.Checksum(seed, b[8:]); sum != le.Uint32(b[4:]) {
 		return stableValues{}, fmt.Errorf("%w: checksum %08x, expected %08x", checkpoint.ErrCorrupt, sum, le.Uint32(b[4:]))
 	}
-	return stableValues{term: le.Uint64(b[8:]), voteTerm: le.Uint64(b[16:]), candidate: append([]byte(nil), b[stableBytes:]...)}, nil
+	if v := le.Uint32(b[8:]); v != stableVersion {
+		return stableValues{}, fmt.Errorf("%w: version %d, this program reads %d", checkpoint.ErrVersion, v, stableVersion)
+	}
+	candidate := b[stableBytes:]
+	if n := le.Uint32(b[12:]); int64(n) != int64(len(candidate)) {
+		return stableValues{}, fmt.Errorf("%w: a candidate of %d bytes in %d", checkpoint.ErrCorrupt, n, len(candidate))
+	}
+	return stableValues{term: le.Uint64(b[16:]), voteTerm: le.Uint64(b[24:]), candidate: append([]byte(nil), candidate...)}, nil
 }
 
 func (s *StableStore) store(change func(*stableValues)) error {
@@ -105,10 +117,24 @@ func (s *StableStore) store(change func(*stableValues)) error {
 	return nil
 }
 
+// votedIn is the candidate that was voted for in a term, nil for none. Raft
+// stores the term of a vote first and the candidate after it. A crash between
+// the two must not leave the vote of an older term standing in the new one:
+// Raft repeats a vote without looking at the candidate's log again.
+func (v *stableValues) votedIn(term uint64) []byte {
+	if v.voteTerm != term {
+		return nil
+	}
+	return v.candidate
+}
+
 // Set stores the candidate voted for, the one value that isn't a number.
 func (s *StableStore) Set(key, value []byte) error {
 	if string(key) != keyCandidate {
 		return fmt.Errorf("store %q: only %s is kept as bytes", key, keyCandidate)
+	}
+	if len(value) > stableBytesMax-stableBytes {
+		return fmt.Errorf("store %q: %d bytes, at most %d are allowed", key, len(value), stableBytesMax-stableBytes)
 	}
 	return s.store(func(v *stableValues) { v.candidate = append([]byte(nil), value...) })
 }
@@ -129,7 +155,7 @@ func (s *StableStore) SetUint64(key []byte, value uint64) error {
 	case keyTerm:
 		return s.store(func(v *stableValues) { v.term = value })
 	case keyVoteTerm:
-		return s.store(func(v *stableValues) { v.voteTerm = value })
+		return s.store(func(v *stableValues) { *v = stableValues{term: v.term, voteTerm: value, candidate: v.votedIn(value)} })
 	}
 	return fmt.Errorf("store %q: only %s and %s are kept as numbers", key, keyTerm, keyVoteTerm)
 }

@@ -183,7 +183,7 @@ func (r *crashRun) check(l *Log) {
 		r.fatalf("the log begins with frame %d, a trim went to %d at most", first, r.trimmed)
 	}
 	first = max(first, 2)
-	got := r.appended[:first-2:first-2]
+	got := r.appended[: first-2 : first-2]
 	err := l.CursorFrom(first).Visit(end, func(f Frame) error {
 		got = append(got, bytes.Clone(f.Data))
 		return nil

@@ -15,6 +15,9 @@ import (
 // the log, so a block read for one consumer serves the others.
 type history struct {
 	arena *disk.Arena
+	// stable is the file offset of a segment below which its bytes never
+	// change, but for a Truncate, which waits for those who read the segment.
+	stable func(*segment) int64
 
 	mu     sync.Mutex
 	ended  *sync.Cond // a load ended or a block was released
@@ -39,13 +42,13 @@ type historyBlock struct {
 	touched uint8 // scan resistance: a block survives as many hands as it was hit again, 3 at most
 }
 
-func newHistory(bytes int) (*history, error) {
+func newHistory(bytes int, stable func(*segment) int64) (*history, error) {
 	n := max(bytes/historyBlockBytes, 2)
 	arena, err := disk.NewArena(n * historyBlockBytes)
 	if err != nil {
 		return nil, err
 	}
-	h := &history{arena: arena, blocks: make(map[blockKey]*historyBlock, n), ring: make([]*historyBlock, n)}
+	h := &history{arena: arena, stable: stable, blocks: make(map[blockKey]*historyBlock, n), ring: make([]*historyBlock, n)}
 	h.ended = sync.NewCond(&h.mu)
 	for i := range h.ring {
 		b := arena.Bytes()[i*historyBlockBytes : (i+1)*historyBlockBytes]
@@ -54,15 +57,15 @@ func newHistory(bytes int) (*history, error) {
 	return h, nil
 }
 
-// read copies file bytes [at, at+len(dst)) of segment s. stable is the file
-// offset below which the segment's bytes never change. A block that reaches
-// past it is read for this caller alone: in a shared one the next reader could
-// miss what was written since.
-func (h *history) read(s *segment, dst []byte, at, stable int64) error {
-	return s.read(func(file disk.File) error { return h.readFile(s, file, dst, at, stable) })
+// read copies file bytes [at, at+len(dst)) of segment s. A block that reaches
+// past what is stable is read for this caller alone: in a shared one the next
+// reader could miss what was written since.
+func (h *history) read(s *segment, dst []byte, at int64) error {
+	return s.read(func(file disk.File) error { return h.readFile(s, file, dst, at) })
 }
 
-func (h *history) readFile(s *segment, file disk.File, dst []byte, at, stable int64) error {
+func (h *history) readFile(s *segment, file disk.File, dst []byte, at int64) error {
+	stable := h.stable(s)
 	for len(dst) > 0 {
 		key := blockKey{segment: s.base(), number: at / historyBlockBytes}
 		if (key.number+1)*historyBlockBytes > stable {

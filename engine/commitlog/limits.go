@@ -17,7 +17,7 @@ const (
 	DefaultSegmentBytes = 1 << 30
 	// DefaultTailBytes is the size of the in-memory tail, which holds every
 	// byte that is not Written yet and the latest that are.
-	DefaultTailBytes = 64 << 20
+	DefaultTailBytes = 48 << 20
 
 	// fillStepBytes: zero-fill publishes its progress in steps of this size.
 	fillStepBytes = 8 << 20

@@ -52,6 +52,8 @@ type Batch struct {
 	Events    int
 	Timestamp int64 // raised to the frame's before, so that time never goes back
 	Data      []byte
+
+	crc uint32 // of Data, taken before the lock
 }
 
 // Ticket tells where a batch was placed.
@@ -97,45 +99,64 @@ func (l *Log) Base() Base { return (*l.segments.Load())[0].start.base() }
 // Append places a batch in the order, in memory, and returns without waiting
 // for the disk. It has one caller at a time. The data is copied.
 func (l *Log) Append(b Batch) (Ticket, error) {
-	if len(b.Data) == 0 || !b.Kind.known() {
-		return Ticket{}, fmt.Errorf("append: %v frame with %d data bytes; a frame has a known kind and at least one byte", b.Kind, len(b.Data))
-	}
-	if most := l.opts.dataBytesMax(); len(b.Data) > most {
-		return Ticket{}, fmt.Errorf("append %d bytes: %w; at most %d are allowed with this segment and tail size", len(b.Data), ErrTooLarge, most)
-	}
-	h := Header{
-		Kind: b.Kind, DataBytes: uint32(len(b.Data)), Events: uint32(b.Events), Term: b.Term,
-		DataCRC: event.Checksum(l.seed, b.Data), DurableWhenBuilt: event.Index(l.durable.Load()),
-	}
-	if err := l.prepareRoll(len(b.Data)); err != nil {
-		return Ticket{}, fmt.Errorf("append: %w", err)
+	one := [1]Batch{b}
+	return l.AppendAll(one[:])
+}
+
+// AppendAll places batches one behind the other, so that the flusher takes
+// them together: one write as far as they fit in one. It returns the ticket of
+// the last one placed; after an error that may be an earlier one, or none.
+func (l *Log) AppendAll(batches []Batch) (last Ticket, err error) {
+	for i := range batches {
+		batches[i].crc = event.Checksum(l.seed, batches[i].Data)
 	}
 	l.tail.mu.Lock()
 	defer l.tail.mu.Unlock()
-	if err := l.usableLocked(); err != nil {
-		return Ticket{}, fmt.Errorf("append: %w", err)
+	for i := range batches {
+		b := &batches[i]
+		if err := l.acceptableLocked(b); err != nil {
+			return last, fmt.Errorf("append: %w", err)
+		}
+		if err := l.prepareRollLocked(len(b.Data)); err != nil {
+			return last, fmt.Errorf("append: %w", err)
+		}
+		h := Header{
+			Kind: b.Kind, DataBytes: uint32(len(b.Data)), Events: uint32(b.Events), Term: b.Term,
+			DataCRC: b.crc, DurableWhenBuilt: event.Index(l.durable.Load()),
+		}
+		l.placeLocked(&h, *b)
+		last = Ticket{Index: h.Index, Position: h.Position, Timestamp: h.Timestamp}
 	}
-	if b.Term < l.end.term {
-		return Ticket{}, fmt.Errorf("append: term %d after term %d", b.Term, l.end.term)
-	}
-	l.placeLocked(&h, b)
-	return Ticket{Index: h.Index, Position: h.Position, Timestamp: h.Timestamp}, nil
+	return last, nil
 }
 
-// prepareRoll makes sure that there is a file for the next segment before a
-// frame is placed in it: a full disk refuses the batch, and nothing is stored.
-func (l *Log) prepareRoll(dataBytes int) error {
-	l.tail.mu.Lock()
-	rolls := l.endAt+int64(frameBytes(dataBytes)) > l.lastSegment().bytes
-	l.tail.mu.Unlock()
-	if !rolls {
+func (l *Log) acceptableLocked(b *Batch) error {
+	if len(b.Data) == 0 || !b.Kind.known() {
+		return fmt.Errorf("%v frame with %d data bytes; a frame has a known kind and at least one byte", b.Kind, len(b.Data))
+	}
+	if most := l.opts.dataBytesMax(); len(b.Data) > most {
+		return fmt.Errorf("%d bytes: %w; at most %d are allowed with this segment and tail size", len(b.Data), ErrTooLarge, most)
+	}
+	if b.Term < l.end.term {
+		return fmt.Errorf("term %d after term %d", b.Term, l.end.term)
+	}
+	return l.usableLocked()
+}
+
+// prepareRollLocked makes sure that there is a file for the next segment before
+// a frame is placed in it: a full disk refuses the batch, and nothing is
+// stored. It lets go of the lock while it works on the disk.
+func (l *Log) prepareRollLocked(dataBytes int) error {
+	if l.endAt+int64(frameBytes(dataBytes)) <= l.lastSegment().bytes {
 		return nil
 	}
+	l.tail.mu.Unlock()
 	err := l.keeper.prepare()
+	l.tail.mu.Lock()
 	if errors.Is(err, disk.ErrNoSpace) {
 		return fmt.Errorf("%w: %w; free space or shorten the retention", ErrDiskFull, err)
 	}
-	return err
+	return errors.Join(err, l.usableLocked())
 }
 
 func (l *Log) usableLocked() error {
@@ -148,8 +169,9 @@ func (l *Log) usableLocked() error {
 	return nil
 }
 
-// placeLocked builds the frame in the tail.
-func (l *Log) placeLocked(h *Header, b Batch) {
+// placeLocked builds the frame in the tail. It reports false when the log
+// failed while the tail was full.
+func (l *Log) placeLocked(h *Header, b Batch) bool {
 	n := frameBytes(len(b.Data))
 	s := l.lastSegment()
 	if l.endAt+int64(n) > s.bytes {
@@ -163,6 +185,9 @@ func (l *Log) placeLocked(h *Header, b Batch) {
 		}
 	}
 	c := l.tail.reserveLocked(s, at, n)
+	if c == nil {
+		return false
+	}
 	h.Index, h.Position, h.Chain = l.end.index+1, l.end.position, l.end.crc
 	h.Timestamp = max(b.Timestamp, l.end.timestamp)
 	frame := c.buf[len(c.buf)-n:]
@@ -176,6 +201,7 @@ func (l *Log) placeLocked(h *Header, b Batch) {
 	if !l.flusher.asking.Load() {
 		l.flusher.wake()
 	}
+	return true
 }
 
 func (l *Log) lastSegment() *segment {
@@ -261,6 +287,7 @@ func (l *Log) fail(err error) {
 	if l.failed == nil {
 		l.failed = err
 	}
+	l.tail.breakLocked()
 	l.tail.mu.Unlock()
 	l.waitMu.Lock()
 	l.waiting.Broadcast()

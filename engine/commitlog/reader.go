@@ -86,7 +86,7 @@ func (r *Reader) Release() {
 
 func (r *Reader) eventAt(s *segment, at int64, p Place, timestamp int64, visit func(Event) error) error {
 	b := r.room(p.Bytes)
-	if err := r.log.history.read(s, b, at, r.log.stable(s)); err != nil {
+	if err := r.log.history.read(s, b, at); err != nil {
 		return err
 	}
 	e, rest, err := event.Split(b)
@@ -114,7 +114,7 @@ func (r *Reader) header(s *segment, at int64) (Header, error) {
 		return Header{}, fmt.Errorf("%w: no frame at %d of segment %s", ErrNotFound, at, s.name())
 	}
 	b := r.room(headerBytes)
-	if err := r.log.history.read(s, b, at, r.log.stable(s)); err != nil {
+	if err := r.log.history.read(s, b, at); err != nil {
 		return Header{}, err
 	}
 	h, err := decodeHeader(b, r.log.seed)
@@ -314,18 +314,19 @@ func (c *Cursor) locate() error {
 
 // step visits the frame at the cursor's place on disk and moves behind it.
 func (c *Cursor) step(visit func(Frame) error) error {
+	cuts := c.segment.cuts.Load()
 	h, err := c.headerHere()
 	if err != nil {
 		return err
 	}
 	data := c.reader.room(int(h.DataBytes))
-	if err := c.log.history.read(c.segment, data, c.at+headerBytes, c.log.stable(c.segment)); err != nil {
+	if err := c.log.history.read(c.segment, data, c.at+headerBytes); err != nil {
 		return err
 	}
 	if err := h.verifyData(data, c.log.seed); err != nil {
 		return fmt.Errorf("segment %s at %d, frame %d: %w", c.segment.name(), c.at, h.Index, err)
 	}
-	c.segment.note(&h, c.at)
+	c.segment.noteRead(&h, c.at, cuts)
 	f := Frame{Header: h, Data: data, Segment: c.segment.base(), Offset: c.at}
 	c.chain, c.chained = chain{}.next(&h), true
 	c.next = h.Index + 1

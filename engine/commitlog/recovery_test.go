@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/apogeemq/apogee/engine/disk"
+	"github.com/apogeemq/apogee/engine/disk/simdisk"
 	"github.com/apogeemq/apogee/engine/event"
 )
 
@@ -234,4 +235,38 @@ func TestAnUnfinishedCreationIsRepeated(t *testing.T) {
 	if err := l.Close(); err != nil {
 		t.Fatal(err)
 	}
+}
+
+func TestALogWithoutItsMetaFileIsNotTakenForAnEmptyFolder(t *testing.T) {
+	t.Parallel()
+	for _, n := range []int{1, 3, 100} {
+		dir, _, _ := written(t, n)
+		if err := os.Remove(filepath.Join(dir, metaName)); err != nil {
+			t.Fatal(err)
+		}
+		if _, _, err := reopen(t, dir); !errors.Is(err, ErrCorrupt) {
+			t.Errorf("log of %d frames without a meta file: %v, want ErrCorrupt", n, err)
+		}
+		if _, err := os.Stat(filepath.Join(dir, segmentName(0))); err != nil {
+			t.Errorf("its segment is gone: %v", err)
+		}
+	}
+}
+
+func TestAppendIsRefusedWhenTheDiskFailsWhileTheTailIsFull(t *testing.T) {
+	t.Parallel()
+	d := simdisk.New(1, simdisk.Options{})
+	o := testOptions(t, d)
+	o.SegmentBytes, o.TailBytes = 256<<10, 64<<10
+	o.Fatal = func(error) {}
+	l, _ := mustOpen(t, o)
+	d.CrashAfter(40)
+	var err error
+	for n := 0; err == nil && n < 10000; n++ {
+		_, err = l.Append(Batch{Kind: FrameEvents, Term: 1, Events: 1, Data: encoded(l.Seed(), n, 10000)})
+	}
+	if !errors.Is(err, ErrFailed) {
+		t.Errorf("append: %v, want ErrFailed", err)
+	}
+	_ = l.Close()
 }

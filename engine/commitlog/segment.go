@@ -8,6 +8,7 @@ import (
 	"slices"
 	"sort"
 	"sync"
+	"sync/atomic"
 
 	"github.com/apogeemq/apogee/engine/disk"
 	"github.com/apogeemq/apogee/engine/event"
@@ -24,7 +25,8 @@ type segment struct {
 	file  disk.File // nil before the flusher made the file and after Trim
 	table []place   // sparse, about one entry per tableBytes
 
-	reading sync.RWMutex // held for reading while the file is read
+	reading sync.RWMutex  // held for reading while the file is read
+	cuts    atomic.Uint64 // how often the segment was truncated
 
 	fill filler
 }
@@ -84,6 +86,10 @@ func (s *segment) setFile(f disk.File) {
 func (s *segment) note(h *Header, offset int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.noteLocked(h, offset)
+}
+
+func (s *segment) noteLocked(h *Header, offset int64) {
 	i := len(s.table)
 	for i > 0 && s.table[i-1].offset > offset {
 		i--
@@ -94,10 +100,21 @@ func (s *segment) note(h *Header, offset int64) {
 	s.table = slices.Insert(s.table, i, place{index: h.Index, position: h.Position, timestamp: h.Timestamp, offset: offset})
 }
 
+// noteRead is note for a reader, unless the segment was truncated since the
+// reader looked at cuts: what it read may be gone.
+func (s *segment) noteRead(h *Header, offset int64, cuts uint64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.cuts.Load() == cuts {
+		s.noteLocked(h, offset)
+	}
+}
+
 // forgetFrom drops what the sparse table says of file offset at and after.
 func (s *segment) forgetFrom(at int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.cuts.Add(1)
 	i := sort.Search(len(s.table), func(i int) bool { return s.table[i].offset >= at })
 	s.table = s.table[:i]
 }

@@ -21,9 +21,10 @@ type tail struct {
 	head   int      // arena offset after the newest chunk
 	spare  []*chunk // chunk values for reuse
 
-	next      int // index in chunks of the oldest chunk not submitted
-	written   int // index in chunks of the oldest chunk not Written
-	unwritten int // arena bytes of chunks not yet Written
+	next      int  // index in chunks of the oldest chunk not submitted
+	written   int  // index in chunks of the oldest chunk not Written
+	unwritten int  // arena bytes of chunks not yet Written
+	broken    bool // nothing will be written any more
 }
 
 type chunkState uint8
@@ -62,10 +63,14 @@ func (c *chunk) end() int64          { return c.offset + int64(len(c.buf)) }
 func (c *chunk) lastFrame() *Header  { return &c.frames[len(c.frames)-1].header }
 func (c *chunk) firstFrame() *Header { return &c.frames[0].header }
 
-// reserve returns room for n bytes at file offset at of segment s, in the open
-// chunk or a new one. It waits while the ring is full of unwritten bytes.
+// reserveLocked returns room for n bytes at file offset at of segment s, in the
+// open chunk or a new one. It waits while the ring is full of unwritten bytes,
+// and gives up with nil when the log fails.
 func (t *tail) reserveLocked(s *segment, at int64, n int) *chunk {
 	for {
+		if t.broken {
+			return nil
+		}
 		if c := t.openLocked(); c != nil && c.segment == s && c.end() == at && t.growLocked(c, n) {
 			return c
 		}
@@ -240,6 +245,12 @@ func (t *tail) wroteLocked(c *chunk) (last event.Index) {
 	return last
 }
 
+// breakLocked releases whoever waits for room: there won't be any.
+func (t *tail) breakLocked() {
+	t.broken = true
+	t.room.Broadcast()
+}
+
 // clear forgets everything, once readers have let go. All chunks are written.
 func (t *tail) clear() {
 	t.mu.Lock()
@@ -250,6 +261,8 @@ func (t *tail) clear() {
 			continue
 		}
 		t.chunks = t.chunks[1:]
+		t.next--
+		t.written--
 	}
 	t.head, t.next, t.written, t.unwritten = 0, 0, 0, 0
 }

@@ -50,6 +50,10 @@ func (l *Log) cutAfterFrame(last *Frame) error {
 		return err
 	}
 	l.tail.clear()
+	// Nobody reads the file from here until the end is set: a reader would take
+	// what is being erased for stable.
+	s.reading.Lock()
+	defer s.reading.Unlock()
 	if err := l.eraseFrom(s, at); err != nil {
 		return err
 	}

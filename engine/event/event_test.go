@@ -33,6 +33,7 @@ func goldenDrafts() []event.Draft {
 		{Group: "billing", Queue: event.Queue{Topic: 7, ID: 1}, Offset: 0, Client: "10.0.0.1@4711"},
 		{Group: "audit", Queue: event.Queue{Topic: 1 << 31, ID: 1 << 20}, Offset: 1 << 40},
 	}
+	group := event.GroupConfig{Name: "billing", Attributes: []event.Attribute{{Key: "retryMaxTimes", Value: "3"}}}
 	key := event.KeyHash(7, []byte("order-1"))
 	return []event.Draft{
 		{Kind: event.KindMessage, Stream: event.StreamQueue, Topic: 7, Queue: 3, Tag: -559038737,
@@ -41,8 +42,8 @@ func goldenDrafts() []event.Draft {
 		{Kind: event.KindTopic, Topic: 7, Payload: event.Bytes(event.AppendTopicConfig(nil, config))},
 		{Kind: event.KindTopicDeleted, Topic: 7},
 		{Kind: event.KindOffsets, Payload: event.Bytes(event.AppendOffsetCommits(nil, commits))},
-		{Kind: event.KindGroup, Payload: event.Bytes("group")},
-		{Kind: event.KindGroupDeleted, Payload: event.Bytes("group")},
+		{Kind: event.KindGroup, Payload: event.Bytes(event.AppendGroupConfig(nil, group))},
+		{Kind: event.KindGroupDeleted, Payload: event.Bytes(event.AppendGroupDeletion(nil, event.GroupDeletion{Name: "billing", Offsets: true}))},
 		{Kind: event.KindLost, Payload: event.Bytes{0, 0, 0, 0, 0, 0, 0, 1}},
 	}
 }

@@ -48,9 +48,9 @@ const (
 	KindTopicDeleted Kind = 3
 	// KindOffsets: consumer offsets were committed. Payload: OffsetCommit list.
 	KindOffsets Kind = 4
-	// KindGroup: a consumer group was created or its configuration replaced.
+	// KindGroup: a consumer group was created or its configuration replaced. Payload: GroupConfig.
 	KindGroup Kind = 5
-	// KindGroupDeleted: a consumer group is gone.
+	// KindGroupDeleted: a consumer group is gone. Payload: GroupDeletion.
 	KindGroupDeleted Kind = 6
 	// KindLost: an unclean stop in an ASYNC mode may have lost events after
 	// the position in the payload.

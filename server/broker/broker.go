@@ -8,6 +8,7 @@ import (
 
 	"github.com/apogeemq/apogee/engine"
 	"github.com/apogeemq/apogee/engine/event"
+	"github.com/apogeemq/apogee/engine/projection/group"
 	"github.com/apogeemq/apogee/engine/projection/offset"
 	"github.com/apogeemq/apogee/engine/projection/topic"
 	"github.com/apogeemq/apogee/server/broker/record"
@@ -28,12 +29,14 @@ type Queues interface {
 	ReadQueue(q event.Queue, from event.Offset, limits engine.ReadLimits, match func(tag int32) bool,
 		visit func(engine.Message) error) (next event.Offset, err error)
 	OffsetAt(q event.Queue, millis int64, boundary engine.Boundary) (event.Offset, error)
+	ReadAt(position event.Position, visit func(engine.Message) error) error
 }
 
 // Topics are the topics as applied.
 type Topics interface {
 	Get(name string) (topic.Topic, bool)
 	GetBytes(name []byte) (topic.Topic, bool) // does not keep name
+	ByID(id event.TopicID) (topic.Topic, bool)
 	All() []topic.Topic
 	NextID() event.TopicID
 	Version() uint64
@@ -42,6 +45,17 @@ type Topics interface {
 // Offsets are the consumer offsets as applied.
 type Offsets interface {
 	Get(group string, q event.Queue) (offset.Commit, bool)
+	Group(group string) []offset.QueueCommit
+	Groups() []string
+	Version() uint64
+}
+
+// Groups are the consumer groups as applied.
+type Groups interface {
+	Get(name string) (group.Group, bool)
+	GetBytes(name []byte) (group.Group, bool) // does not keep name
+	All() []group.Group
+	Version() uint64
 }
 
 // Progress tells how far the log has come.
@@ -60,6 +74,7 @@ type Dependencies struct {
 	Queues   Queues
 	Topics   Topics
 	Offsets  Offsets
+	Groups   Groups
 	Progress Progress
 }
 
@@ -67,6 +82,7 @@ type Dependencies struct {
 type Broker struct {
 	config  Config
 	topics  Topics
+	groups  Groups
 	metrics *brokerMetrics
 
 	handlers map[int32]handler
@@ -76,13 +92,18 @@ type Broker struct {
 	reads    *readPool
 	holds    *holds
 	commits  *commits
-	creator  *topicCreator
+	registry *registry
 	clients  *clients
 	locks    *queueLocks
 	queues   Queues
 	offsets  Offsets
 	progress Progress
 
+	startedMillis int64
+
+	relays chan struct{} // one element per request to a client that waits
+
+	running context.Context // until Close
 	stop    context.CancelFunc
 	work    sync.WaitGroup
 	closing sync.Once
@@ -92,21 +113,23 @@ type Broker struct {
 var _ remoting.Handler = (*Broker)(nil)
 
 // New starts a broker. Close it when it is no longer needed. Its system topics
-// exist after CreateSystemTopics.
+// and groups exist after CreateSystemTopics.
 func New(c Config, d Dependencies) (*Broker, error) {
 	if err := c.validate(); err != nil {
 		return nil, err
 	}
-	if d.Proposer == nil || d.Queues == nil || d.Topics == nil || d.Offsets == nil || d.Progress == nil {
+	if d.Proposer == nil || d.Queues == nil || d.Topics == nil || d.Offsets == nil || d.Groups == nil || d.Progress == nil {
 		return nil, errors.New("configure broker: all dependencies must be set")
 	}
 	ctx, stop := context.WithCancel(context.Background())
-	b := &Broker{config: c, topics: d.Topics, queues: d.Queues, offsets: d.Offsets, progress: d.Progress, stop: stop}
+	b := &Broker{config: c, topics: d.Topics, groups: d.Groups, queues: d.Queues, offsets: d.Offsets, progress: d.Progress, running: ctx, stop: stop}
+	b.relays = make(chan struct{}, c.Limits.Relays)
+	b.startedMillis = c.Clock().UnixMilli()
 	b.metrics = newBrokerMetrics(&b.config)
 	b.locks = newQueueLocks(&b.config)
-	b.clients = newClients(&b.config, notifyGroupChange)
-	b.creator = newTopicCreator(&b.config, d)
+	b.clients = newClients(&b.config, d.Groups, notifyGroupChange)
 	b.commits = newCommits(&b.config, d, b.metrics)
+	b.registry = newRegistry(&b.config, d, b.commits)
 	b.reads = newReadPool(&b.config, b.metrics)
 	b.puller = &puller{broker: b}
 	b.holds = newHolds(&b.config, b.puller.expire)
@@ -115,7 +138,7 @@ func New(c Config, d Dependencies) (*Broker, error) {
 	b.metrics.observe(b)
 
 	for _, run := range []func(context.Context){
-		b.sender.replier.run, b.holds.run, b.commits.run, b.creator.run, b.clients.runNotices, b.sweep,
+		b.sender.replier.run, b.holds.run, b.commits.run, b.registry.run, b.clients.runNotices, b.metrics.runRates, b.sweep,
 	} {
 		b.work.Go(func() { run(ctx) })
 	}
@@ -134,7 +157,7 @@ func (b *Broker) Closed(c *remoting.Conn) {
 
 // onApplied runs on the apply goroutine.
 func (b *Broker) onApplied(queues []event.Queue) {
-	b.creator.noticeChanges()
+	b.registry.noticeChanges()
 	for _, q := range queues {
 		b.wake(q)
 	}

@@ -17,11 +17,14 @@ type subscription struct {
 	version int64
 	kind    string // expression type, "" for tags
 	filter  filter
+	told    subscriptionData // as the client told it
 }
 
 // consumerGroup is the online members of a group and what they told last.
 type consumerGroup struct {
+	kind          string // consumeType
 	model         string
+	fromWhere     string
 	fingerprint   int32
 	subscriptions map[string]*subscription  // by topic
 	members       map[*remoting.Conn]string // client ids
@@ -30,6 +33,8 @@ type consumerGroup struct {
 // session is what one connection has registered.
 type session struct {
 	client    string
+	language  uint8     // of the client's library
+	version   int32     // of the client's library
 	seen      time.Time // last heartbeat
 	producers map[string]struct{}
 	consumers map[string]struct{}
@@ -43,7 +48,9 @@ func (s *session) groups() int { return len(s.producers) + len(s.consumers) }
 type clients struct {
 	config *Config
 	notify func(c *remoting.Conn, group string)
-	wake   chan struct{} // one element: changed is no longer empty
+	// mayNotify tells whether a group's settings let its members be told.
+	mayNotify func(group string) bool
+	wake      chan struct{} // one element: changed is no longer empty
 
 	mu       sync.Mutex
 	sessions map[*remoting.Conn]*session
@@ -51,9 +58,12 @@ type clients struct {
 	changed  map[string]struct{} // groups whose members are to be told
 }
 
-func newClients(c *Config, notify func(*remoting.Conn, string)) *clients {
+func newClients(c *Config, groups Groups, notify func(*remoting.Conn, string)) *clients {
 	return &clients{
-		config: c, notify: notify, wake: make(chan struct{}, 1),
+		config: c, notify: notify, mayNotify: func(name string) bool {
+			g, found := groups.Get(name)
+			return !found || groupAllows(g, attributeNotify)
+		}, wake: make(chan struct{}, 1),
 		sessions: make(map[*remoting.Conn]*session), groups: make(map[string]*consumerGroup), changed: make(map[string]struct{}),
 	}
 }
@@ -79,6 +89,7 @@ func (c *clients) register(conn *remoting.Conn, h *heartbeatData) (wantsAll bool
 		c.sessions[conn] = s
 	}
 	s.client, s.seen = h.ClientID, c.config.Clock()
+	s.language, s.version = h.language, h.version
 	for _, p := range h.Producers {
 		s.producers[p.Group] = struct{}{}
 	}
@@ -112,7 +123,7 @@ func (c *clients) registerConsumerLocked(conn *remoting.Conn, h *heartbeatData, 
 		disagree = g.fingerprint != h.Fingerprint
 	} else {
 		disagree = member && g.fingerprint != 0 && g.fingerprint != h.Fingerprint
-		g.model, g.fingerprint = d.Model, h.Fingerprint
+		g.kind, g.model, g.fromWhere, g.fingerprint = d.Kind, d.Model, d.FromWhere, h.Fingerprint
 		changed = g.subscribe(d) || changed
 	}
 	if changed {
@@ -145,7 +156,7 @@ func (g *consumerGroup) subscribe(d *consumerData) (changed bool) {
 // changeLocked has the members of a group told, unless each of them consumes
 // everything anyway.
 func (c *clients) changeLocked(name string, g *consumerGroup) {
-	if g.model == modelBroadcasting {
+	if g.model == modelBroadcasting || !c.mayNotify(name) {
 		return
 	}
 	c.changed[name] = struct{}{}
@@ -272,6 +283,14 @@ func (c *clients) subscription(group, topic []byte) (*subscription, error) {
 		return nil, refuse(remoting.ResponseSubscriptionNotExist, "the consumer's subscription not exist")
 	}
 	return s, nil
+}
+
+// broadcasts reports whether each member of the group consumes everything.
+func (c *clients) broadcasts(group []byte) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	g := c.groups[string(group)]
+	return g != nil && g.model == modelBroadcasting
 }
 
 // members are the client ids of a group, in order.

@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/apogeemq/apogee/engine/projection/group"
 	"github.com/apogeemq/apogee/server/remoting"
 )
 
@@ -69,7 +70,7 @@ func TestMembersOfAGroupAreListedAndToldOfChanges(t *testing.T) {
 func TestBroadcastingGroupIsNotTold(t *testing.T) {
 	t.Parallel()
 	c := testConfig()
-	clients := newClients(&c, nil)
+	clients := newClients(&c, group.New(), nil)
 	h := &heartbeatData{ClientID: "c1", Consumers: []consumerData{{Group: "CG", Model: "BROADCASTING"}}}
 	if _, err := clients.register(new(remoting.Conn), h); err != nil {
 		t.Fatal(err)
@@ -82,7 +83,7 @@ func TestBroadcastingGroupIsNotTold(t *testing.T) {
 func TestSubscriptionsFollowTheHeartbeats(t *testing.T) {
 	t.Parallel()
 	c := testConfig()
-	clients := newClients(&c, nil)
+	clients := newClients(&c, group.New(), nil)
 	conn := new(remoting.Conn)
 	beat := func(version int64, topics ...string) (changed bool) {
 		d := consumerData{Group: "CG", Model: "CLUSTERING"}
@@ -126,7 +127,7 @@ func TestSubscriptionsFollowTheHeartbeats(t *testing.T) {
 func TestHeartbeatWithoutSubscriptionsKeepsThem(t *testing.T) {
 	t.Parallel()
 	c := testConfig()
-	clients := newClients(&c, nil)
+	clients := newClients(&c, group.New(), nil)
 	first, second := new(remoting.Conn), new(remoting.Conn)
 	full := func(fingerprint int32) *heartbeatData {
 		return &heartbeatData{ClientID: "c", Fingerprint: fingerprint, Consumers: []consumerData{{Group: "CG",

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/apogeemq/apogee/engine"
@@ -26,6 +27,7 @@ type gathered struct {
 	offset  event.Offset
 	client  string
 	waiters []remoting.ReplyTo // who wants an answer when it is applied
+	settled []func(error)      // called when it is applied, or can't be
 }
 
 // commits gathers consumer offsets: the latest per group and queue, proposed
@@ -42,18 +44,21 @@ type commits struct {
 	ended    chan struct{} // closed when run has ended
 
 	mu      sync.Mutex
-	pending map[commitKey]gathered // not proposed
-	sent    map[commitKey]gathered // proposed and not applied
+	pending map[commitKey]gathered     // not proposed
+	sent    map[commitKey]gathered     // proposed and not applied
+	resets  map[commitKey]event.Offset // not picked up by a consumer
 	waiters int
 	stopped bool
 	lost    error // what could not be stored when closing
+
+	resetCount atomic.Int64 // of resets
 }
 
 func newCommits(c *Config, d Dependencies, m *brokerMetrics) *commits {
 	return &commits{
 		proposer: d.Proposer, offsets: d.Offsets, progress: d.Progress, config: c, metrics: m,
 		dirty: make(chan struct{}, 1), finish: make(chan struct{}), ended: make(chan struct{}),
-		pending: make(map[commitKey]gathered), sent: make(map[commitKey]gathered),
+		pending: make(map[commitKey]gathered), sent: make(map[commitKey]gathered), resets: make(map[commitKey]event.Offset),
 	}
 }
 
@@ -115,6 +120,9 @@ func (c *commits) gatherLocked(k commitKey, offset event.Offset, client string) 
 	if c.stopped {
 		return nil, errStopped
 	}
+	if _, waits := c.resets[k]; waits {
+		return nil, nil
+	}
 	g, waits := c.pending[k]
 	if !waits {
 		if s, found := c.sent[k]; found && s.offset == offset {
@@ -130,11 +138,15 @@ func (c *commits) gatherLocked(k commitKey, offset event.Offset, client string) 
 	}
 	g.offset, g.client = offset, client
 	c.pending[k] = g
+	c.wakeLocked()
+	return c.pending, nil
+}
+
+func (c *commits) wakeLocked() {
 	select {
 	case c.dirty <- struct{}{}:
 	default:
 	}
-	return c.pending, nil
 }
 
 func (c *commits) full() error {
@@ -213,11 +225,13 @@ func keeps(err error) bool {
 // settle ends the proposal of the sent offsets and answers those who wait.
 func (c *commits) settle(err error) {
 	var waiters []remoting.ReplyTo
+	var settled []func(error)
 	c.mu.Lock()
 	for k, g := range c.sent {
 		if err != nil && keeps(err) {
 			if newer, found := c.pending[k]; found {
 				newer.waiters = append(newer.waiters, g.waiters...)
+				newer.settled = append(newer.settled, g.settled...)
 				c.pending[k] = newer
 			} else {
 				c.pending[k] = g
@@ -225,16 +239,21 @@ func (c *commits) settle(err error) {
 			continue
 		}
 		waiters = append(waiters, g.waiters...)
+		settled = append(settled, g.settled...)
+		if err != nil && len(g.settled) > 0 {
+			delete(c.resets, k) // it was not made
+		}
 	}
+	c.resetCount.Store(int64(len(c.resets)))
 	clear(c.sent)
 	c.waiters -= len(waiters)
 	if len(c.pending) > 0 {
-		select {
-		case c.dirty <- struct{}{}:
-		default:
-		}
+		c.wakeLocked()
 	}
 	c.mu.Unlock()
+	for _, done := range settled {
+		done(err)
+	}
 	var reply remoting.Reply
 	if err != nil {
 		respond(&reply, err)
@@ -245,6 +264,34 @@ func (c *commits) settle(err error) {
 		b.Send(rt, &reply)
 	}
 	b.Flush()
+}
+
+// forget drops the offsets that are not proposed yet, and the resets, of a
+// topic or a group that is about to be deleted with them.
+func (c *commits) forget(match func(group string, topic event.TopicID) bool) {
+	var waiters []remoting.ReplyTo
+	var settled []func(error)
+	c.mu.Lock()
+	for k, g := range c.pending {
+		if match(k.group, k.queue.Topic) {
+			waiters, settled = append(waiters, g.waiters...), append(settled, g.settled...)
+			delete(c.pending, k)
+		}
+	}
+	for k := range c.resets {
+		if match(k.group, k.queue.Topic) {
+			delete(c.resets, k)
+		}
+	}
+	c.resetCount.Store(int64(len(c.resets)))
+	c.waiters -= len(waiters)
+	c.mu.Unlock()
+	for _, done := range settled {
+		done(nil)
+	}
+	for _, rt := range waiters {
+		answer(rt)
+	}
 }
 
 // flushLast stores what is left when the broker closes.

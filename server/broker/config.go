@@ -31,6 +31,9 @@ type Config struct {
 	// AutoCreateTopic lets a send create its topic after the model of TBW102
 	// (autoCreateTopicEnable).
 	AutoCreateTopic bool
+	// AutoCreateGroup lets the first use of a consumer group create it
+	// (autoCreateSubscriptionGroup).
+	AutoCreateGroup bool
 	// DefaultTopicQueues is the number of queues of TBW102 (defaultTopicQueueNums).
 	DefaultTopicQueues int
 	// MessageBytesMax bounds a message body, and the body of a batch
@@ -43,6 +46,13 @@ type Config struct {
 	// queue is no further than this behind the end of the log. RocketMQ takes
 	// what it holds in memory, 40 % of the machine's.
 	YoungBytes int64
+
+	// Properties are all settings of the process as lines key=value, for
+	// administrators who ask.
+	Properties string
+
+	// Space tells the size of the disk and what is free of it.
+	Space func() (totalBytes, freeBytes uint64, err error)
 
 	Limits Limits
 
@@ -74,6 +84,8 @@ type Limits struct {
 	LockLease        time.Duration // of a queue (rebalanceLockMaxLiveTime)
 	CreationPatience time.Duration // until a topic must have been created
 	ShutdownPatience time.Duration // for the last offsets when closing
+	Relays           int           // requests passed on to clients that wait for an answer
+	RelayPatience    time.Duration // until a client must have answered
 	ReplyBufferBytes int           // body buffer that a reader keeps
 }
 
@@ -96,11 +108,12 @@ func DefaultConfig(address netip.AddrPort) Config {
 		ClusterName: "DefaultCluster", BrokerName: "broker-a", Address: address,
 		Region: "DefaultRegion", Trace: true,
 		Permission:      PermissionRead | PermissionWrite,
-		AutoCreateTopic: true, DefaultTopicQueues: 8,
+		AutoCreateTopic: true, AutoCreateGroup: true, DefaultTopicQueues: 8,
 		MessageBytesMax:      4 << 20,
 		OffsetCommitInterval: 100 * time.Millisecond,
 		YoungBytes:           4 << 30,
 		Limits:               DefaultLimits(),
+		Space:                func() (uint64, uint64, error) { return 0, 0, nil },
 		Clock:                time.Now, Zone: time.Local, Logger: slog.Default(),
 	}
 }
@@ -114,7 +127,7 @@ func DefaultLimits() Limits {
 		HeartbeatBytes: 4 << 20, GroupsPerClient: 1024, MeasuredPairs: 1 << 13,
 		HoldTime: 5 * time.Minute, ClientExpiry: 120 * time.Second, ClientSweep: 10 * time.Second,
 		LockLease: 60 * time.Second, CreationPatience: 5 * time.Second, ShutdownPatience: 5 * time.Second,
-		ReplyBufferBytes: 1 << 20,
+		ReplyBufferBytes: 1 << 20, Relays: 256, RelayPatience: 10 * time.Second,
 	}
 }
 
@@ -134,6 +147,7 @@ func (c *Config) validate() error {
 		{"HoldTime", int64(l.HoldTime)}, {"ClientExpiry", int64(l.ClientExpiry)}, {"ClientSweep", int64(l.ClientSweep)},
 		{"LockLease", int64(l.LockLease)}, {"CreationPatience", int64(l.CreationPatience)},
 		{"ShutdownPatience", int64(l.ShutdownPatience)}, {"ReplyBufferBytes", int64(l.ReplyBufferBytes)},
+		{"Relays", int64(l.Relays)}, {"RelayPatience", int64(l.RelayPatience)},
 	} {
 		if n.value <= 0 {
 			return fmt.Errorf("configure broker: %s is %d, it must be more than 0: begin with DefaultConfig", n.name, n.value)
@@ -144,8 +158,8 @@ func (c *Config) validate() error {
 		return errors.New("configure broker: cluster name and broker name must not be empty")
 	case !c.Address.IsValid() || c.Address.Addr().IsUnspecified():
 		return fmt.Errorf("configure broker: address %v can't be reached by clients: set the address they use", c.Address)
-	case c.Clock == nil || c.Zone == nil || c.Logger == nil:
-		return errors.New("configure broker: clock, time zone and logger must be set")
+	case c.Clock == nil || c.Zone == nil || c.Logger == nil || c.Space == nil:
+		return errors.New("configure broker: clock, time zone, logger and disk space must be set")
 	}
 	return nil
 }

@@ -11,7 +11,19 @@
 //	     34  heartbeat                 30  next offset of a queue
 //	     35  unregister a client       31  first offset of a queue
 //	     38  members of a group        32  time of a queue's first message
-//	 41, 42  lock, unlock queues
+//	 41, 42  lock, unlock queues       33  message by its position
+//
+// and what administrators ask for:
+//
+//	 17, 18  change topics         202, 303  messages of a topic, times
+//	    215  delete a topic        208, 317  progress of groups
+//	21, 351  topics                      43  all offsets
+//	    305  system topics              222  reset offsets
+//	200, 225 change groups         203, 204  online consumers, producers
+//	    207  delete a group             328  all producers
+//	201, 352 groups           300, 343, 345  who consumes what
+//	     26  settings              307, 309  passed on to a client
+//	     28  state of the broker
 //
 // and 40 is sent to the members of a group when the group changes. All else
 // is answered with code 3, as RocketMQ does.
@@ -21,20 +33,23 @@
 //	reader of a connection   Handle: parses, checks, proposes a send; answers what
 //	                         needs no reading; hands all else over
 //	completion of the log    Complete: puts the finished send on the replier's list
+//	rate sampler             remembers the totals of the last ten minutes
+//	relays (bounded)         wait for the answers of clients
 //	replier                  encodes replies to sends, one write per connection and round
-//	read pool (bounded)      pulls that have data, searches by time
+//	read pool (bounded)      pulls that have data, searches by time, statistics
 //	apply of the log         OnApplied: moves the pulls held for a queue to the read pool
 //	hold timer               answers held pulls whose time is up
 //	offset gatherer          proposes the changed offsets every commit interval
-//	topic creator            proposes new topics, one creation per name at a time
+//	registry                 decides and proposes what changes topics and groups
 //	notifier                 tells consumers that their group has changed
 //	sweeper                  removes clients without heartbeats, and expired locks
 //
 // # What is bounded
 //
-// Limits has all bounds: requests in flight, held pulls, waiting reads, topic
-// creations, gathered offsets, locks. A request over a bound is refused with
-// SYSTEM_BUSY or FLOW_CONTROL and has changed nothing.
+// Limits has all bounds: requests in flight, held pulls, waiting reads, changes
+// of topics and groups, gathered offsets, resets, locks, relays. A request over
+// a bound is refused with SYSTEM_BUSY or FLOW_CONTROL and has changed nothing.
+// Of a list of topics or groups a part may then have been changed.
 //
 // # Where this differs from RocketMQ
 //
@@ -44,5 +59,10 @@
 //     until the log has events for them: storing them as ordinary ones would
 //     deliver them too early.
 //   - Of a message's index keys (KEYS) the first KeysMax are indexed.
-//   - A group needs no creation. Its name must have 1 to 255 legal bytes.
+//   - To show a group (352) doesn't create it.
+//   - A commit for a group that is not there creates the group where first use
+//     does (autoCreateSubscriptionGroup); RocketMQ refuses it.
+//   - A pull that picks up a reset offset commits nothing, so an old offset
+//     that it carries can't undo the reset.
+//   - Whether a consumer has picked up a reset is not in the log.
 package broker

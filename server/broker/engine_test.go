@@ -29,7 +29,7 @@ func openNode(t *testing.T, dir string) *replication.Single {
 			Log: commitlog.Options{Disk: d, SegmentBytes: 16 << 20, TailBytes: 4 << 20, HistoryBytes: 1 << 20}},
 		Proposer: replication.ProposerOptions{
 			WaitingBytes: 4 << 20, WaitTime: time.Second, FlushTimeout: patience,
-			Now: func() int64 { return time.Now().UnixMilli() }, Completed: func() {},
+			Now: func() int64 { return time.Now().UnixMilli() },
 		},
 	})
 	if err != nil {
@@ -46,7 +46,7 @@ func runOnEngine(t *testing.T, dir string, f func(h *harness)) {
 	t.Run("", func(t *testing.T) {
 		c := testConfig()
 		c.Logger = slog.New(slog.DiscardHandler)
-		b, err := New(c, Dependencies{Proposer: node, Queues: e, Topics: e.Topics(), Offsets: e.Offsets(), Progress: e})
+		b, err := New(c, Dependencies{Proposer: node, Queues: e, Topics: e.Topics(), Offsets: e.Offsets(), Groups: e.Groups(), Progress: e})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -61,6 +61,18 @@ func runOnEngine(t *testing.T, dir string, f func(h *harness)) {
 	if err := node.Close(); err != nil {
 		t.Error(err)
 	}
+}
+
+// visible waits until a queue's next offset is the one wanted: a send is
+// answered when it is committed, which may be before it is applied.
+func (h *harness) visible(queueID int, next string) {
+	h.Helper()
+	for range 10000 {
+		if h.call(remoting.RequestGetMaxOffset, offsetFields(queueID), nil).Text("offset") == next {
+			return
+		}
+	}
+	h.Fatalf("queue %d doesn't reach offset %s", queueID, next)
 }
 
 // drainQueue pulls a queue until it is at its end and returns the bodies.
@@ -93,6 +105,7 @@ func TestMessagesOffsetsAndTopicsSurviveARestart(t *testing.T) {
 		waiter := h.dial(nil)
 		h.heartbeat(waiter, "c1", "CG", map[string]string{"T": "*"})
 		h.want(h.call(remoting.RequestSendMessageV2, sendFields(0), []byte("0")), remoting.ResponseSuccess) // creates T
+		h.visible(0, "1")
 		held := h.begin(waiter, remoting.RequestPullMessage, waiting(0, 1).with("sysFlag", "2"), nil)
 		var wg sync.WaitGroup
 		for s := range senders {

@@ -9,6 +9,7 @@ import (
 	"github.com/apogeemq/apogee/engine/commitlog"
 	"github.com/apogeemq/apogee/engine/event"
 	"github.com/apogeemq/apogee/engine/projection"
+	"github.com/apogeemq/apogee/engine/projection/group"
 	"github.com/apogeemq/apogee/engine/projection/offset"
 	"github.com/apogeemq/apogee/engine/projection/topic"
 )
@@ -18,6 +19,7 @@ import (
 type fakeLog struct {
 	topics  *topic.Table
 	offsets *offset.Table
+	groups  *group.Table
 
 	mu        sync.Mutex
 	changed   sync.Cond
@@ -27,6 +29,7 @@ type fakeLog struct {
 	queues    map[event.Queue][]storedEvent
 	next      map[event.Queue]event.Offset
 	first     map[event.Queue]event.Offset
+	events    []storedEvent
 	listeners []func([]event.Queue)
 
 	outcome   engine.Outcome
@@ -47,7 +50,7 @@ type storedEvent struct {
 
 func newFakeLog() *fakeLog {
 	l := &fakeLog{
-		topics: topic.New(), offsets: offset.New(), timestamp: 1700000000000,
+		topics: topic.New(), offsets: offset.New(), groups: group.New(), timestamp: 1700000000000,
 		queues: make(map[event.Queue][]storedEvent), next: make(map[event.Queue]event.Offset), first: make(map[event.Queue]event.Offset),
 	}
 	l.changed.L = &l.mu
@@ -55,7 +58,7 @@ func newFakeLog() *fakeLog {
 }
 
 func (l *fakeLog) dependencies() Dependencies {
-	return Dependencies{Proposer: l, Queues: l, Topics: l.topics, Offsets: l.offsets, Progress: l}
+	return Dependencies{Proposer: l, Queues: l, Topics: l.topics, Offsets: l.offsets, Groups: l.groups, Progress: l}
 }
 
 func (l *fakeLog) Propose(p *engine.Proposal) error {
@@ -105,8 +108,10 @@ func (l *fakeLog) apply(stored []storedEvent) {
 	l.mu.Lock()
 	for _, s := range stored {
 		at := projection.Place{Position: s.position, Timestamp: s.timestamp}
+		l.events = append(l.events, s)
 		l.topics.Apply(at, s.event)
 		l.offsets.Apply(at, s.event)
+		l.groups.Apply(at, s.event)
 		if s.event.Stream() == event.StreamQueue {
 			q := s.event.Queue()
 			l.queues[q] = append(l.queues[q], s)
@@ -193,6 +198,17 @@ func (l *fakeLog) ReadQueue(q event.Queue, from event.Offset, limits engine.Read
 		from++
 	}
 	return from, nil
+}
+
+func (l *fakeLog) ReadAt(position event.Position, visit func(engine.Message) error) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, s := range l.events {
+		if s.position == position {
+			return visit(engine.Message{Event: s.event, Position: s.position, Offset: -1, Timestamp: s.timestamp})
+		}
+	}
+	return fmt.Errorf("position %d: %w", position, engine.ErrNotFound)
 }
 
 func (l *fakeLog) OffsetAt(q event.Queue, millis int64, boundary engine.Boundary) (event.Offset, error) {

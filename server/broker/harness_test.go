@@ -36,7 +36,7 @@ type harness struct {
 	client *remoting.Client
 }
 
-// start runs a broker with system topics and with topic T of 4 queues.
+// start runs a broker with system topics, group CG and topic T of 4 queues.
 func start(t *testing.T, change func(*Config)) *harness {
 	t.Helper()
 	c := testConfig()
@@ -55,6 +55,7 @@ func start(t *testing.T, change func(*Config)) *harness {
 	if err := b.CreateSystemTopics(ctx); err != nil {
 		t.Fatal(err)
 	}
+	h.createGroup(defaultGroup("CG"))
 	h.createTopic(TopicSettings{Name: "T", ReadQueues: 4, WriteQueues: 4, Permission: PermissionRead | PermissionWrite})
 	return h
 }
@@ -98,7 +99,16 @@ func (h *harness) dial(handler remoting.Handler) *remoting.Client {
 func (h *harness) createTopic(settings TopicSettings) {
 	h.Helper()
 	done := make(chan error, 1)
-	h.broker.creator.create(settings, func(err error) { done <- err })
+	h.broker.registry.createTopic(settings, func(err error) { done <- err })
+	if err := receive(h.T, done); err != nil {
+		h.Fatal(err)
+	}
+}
+
+func (h *harness) createGroup(settings GroupSettings) {
+	h.Helper()
+	done := make(chan error, 1)
+	h.broker.registry.createGroup(settings, func(err error) { done <- err })
 	if err := receive(h.T, done); err != nil {
 		h.Fatal(err)
 	}

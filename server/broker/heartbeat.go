@@ -20,6 +20,9 @@ type heartbeatData struct {
 	WithoutSubscriptions bool           `json:"withoutSub"`
 	Producers            []producerData `json:"producerDataSet"`
 	Consumers            []consumerData `json:"consumerDataSet"`
+
+	language uint8 // of the client's library
+	version  int32
 }
 
 type producerData struct {
@@ -28,18 +31,22 @@ type producerData struct {
 
 type consumerData struct {
 	Group         string             `json:"groupName"`
+	Kind          string             `json:"consumeType"`
 	Model         string             `json:"messageModel"`
+	FromWhere     string             `json:"consumeFromWhere"`
 	Subscriptions []subscriptionData `json:"subscriptionDataSet"`
 }
 
+// subscriptionData is RocketMQ's SubscriptionData. Its members are in the
+// order in which fastjson writes them.
 type subscriptionData struct {
-	Topic       string    `json:"topic"`
-	Expression  string    `json:"subString"`
+	ClassFilter bool      `json:"classFilterMode"`
+	Codes       []tagCode `json:"codeSet"`
 	Kind        string    `json:"expressionType"`
+	Expression  string    `json:"subString"`
 	Version     int64     `json:"subVersion"`
 	Tags        []string  `json:"tagsSet"`
-	Codes       []tagCode `json:"codeSet"`
-	ClassFilter bool      `json:"classFilterMode"`
+	Topic       string    `json:"topic"`
 }
 
 // tagCode is a number that Java's clients send as a number and Go's as a text.
@@ -55,7 +62,13 @@ func (c *tagCode) UnmarshalJSON(b []byte) error {
 // subscription makes the filter. The codes are the client's and those of its
 // tags: some clients hash bytes where Java hashes UTF-16 units.
 func (d *subscriptionData) subscription() *subscription {
-	s := &subscription{version: d.Version, kind: d.Kind}
+	s := &subscription{version: d.Version, kind: d.Kind, told: *d}
+	if s.told.Codes == nil {
+		s.told.Codes = []tagCode{}
+	}
+	if s.told.Tags == nil {
+		s.told.Tags = []string{}
+	}
 	s.filter.all = d.ClassFilter || d.Expression == "" || d.Expression == expressionAll
 	for _, code := range d.Codes {
 		s.filter.codes = append(s.filter.codes, int32(code))
@@ -81,6 +94,7 @@ func (b *Broker) heartbeat(rt remoting.ReplyTo, cmd *remoting.Command) {
 		b.answerError(rt, refuse(remoting.ResponseInvalidParameter, "the heartbeat can't be read: %v", err))
 		return
 	}
+	h.language, h.version = cmd.Language, cmd.Version
 	if h.ClientID == "" || len(h.ClientID) > event.NameBytesMax {
 		b.answerError(rt, refuse(remoting.ResponseInvalidParameter, "clientID has %d bytes, 1 to %d are allowed", len(h.ClientID), event.NameBytesMax))
 		return
@@ -89,13 +103,14 @@ func (b *Broker) heartbeat(rt remoting.ReplyTo, cmd *remoting.Command) {
 	// that it can't create.
 	h.Producers = slices.DeleteFunc(h.Producers, func(p producerData) bool { return checkGroupName([]byte(p.Group)) != nil })
 	h.Consumers = slices.DeleteFunc(h.Consumers, func(c consumerData) bool { return checkGroupName([]byte(c.Group)) != nil })
+	h.Consumers = slices.DeleteFunc(h.Consumers, func(c consumerData) bool { return !b.config.AutoCreateGroup && !b.groupExists(c.Group) })
 	wantsAll, err := b.clients.register(rt.Conn, &h)
 	if err != nil {
 		b.answerError(rt, err)
 		return
 	}
 	for i := range h.Consumers {
-		b.createRetryTopic(h.Consumers[i].Group)
+		b.prepareGroup(h.Consumers[i].Group)
 	}
 	var reply remoting.Reply
 	reply.SetText("IS_SUPPORT_HEART_BEAT_V2", "true")
@@ -103,14 +118,29 @@ func (b *Broker) heartbeat(rt remoting.ReplyTo, cmd *remoting.Command) {
 	rt.Send(&reply)
 }
 
-// createRetryTopic doesn't wait: the client finds the topic by its route. If
-// it can't be created now, the next heartbeat tries again.
-func (b *Broker) createRetryTopic(group string) {
-	name := retryPrefix + group
-	if _, found := b.topics.Get(name); found || checkTopicName([]byte(name)) != nil {
+func (b *Broker) groupExists(name string) bool {
+	_, found := b.groups.Get(name)
+	return found
+}
+
+// prepareGroup makes a group and its retry topic exist. It doesn't wait: the
+// client finds the topic by its route. If it can't be created now, the next
+// heartbeat tries again.
+func (b *Broker) prepareGroup(name string) {
+	settings := defaultGroup(name)
+	if g, found := b.groups.Get(name); found {
+		settings = groupSettingsOf(g)
+	} else {
+		b.registry.createGroup(settings, func(error) {})
+	}
+	model := retryTopic(retryPrefix + name)
+	if settings.RetryQueues <= 0 {
 		return
 	}
-	b.creator.create(*retryTopic(name), func(error) {})
+	model.ReadQueues, model.WriteQueues = uint32(settings.RetryQueues), uint32(settings.RetryQueues)
+	if _, found := b.topics.Get(model.Name); !found {
+		b.registry.createTopic(*model, func(error) {})
+	}
 }
 
 // unregister answers UNREGISTER_CLIENT.
@@ -127,19 +157,9 @@ func (b *Broker) listConsumers(rt remoting.ReplyTo, cmd *remoting.Command) {
 		b.answerError(rt, refuse(remoting.ResponseSystemError, "no consumer for this group, %s", group))
 		return
 	}
-	answerJSON(rt, struct {
+	b.answerJSON(rt, struct {
 		Members []string `json:"consumerIdList"`
 	}{members})
-}
-
-func answerJSON(rt remoting.ReplyTo, body any) {
-	var reply remoting.Reply
-	encoded, err := json.Marshal(body)
-	if err != nil {
-		respond(&reply, err)
-	}
-	reply.Body = encoded
-	rt.Send(&reply)
 }
 
 // messageQueue is RocketMQ's name for a queue of a broker.
@@ -179,7 +199,7 @@ func (b *Broker) lockQueues(rt remoting.ReplyTo, cmd *remoting.Command) {
 		b.answerError(rt, err)
 		return
 	}
-	answerJSON(rt, struct {
+	b.answerJSON(rt, struct {
 		Locked []messageQueue `json:"lockOKMQSet"`
 	}{b.locks.lock(r.Group, r.ClientID, r.Queues)})
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/VictoriaMetrics/metrics"
@@ -27,6 +28,10 @@ type brokerMetrics struct {
 	offsetsLost  *metrics.Counter
 
 	in map[event.TopicID]*flow // of the replier's goroutine
+
+	totals  totals
+	history history
+	meters  sync.Map // pullPair → *meter
 }
 
 // flow counts messages and their bytes.
@@ -72,6 +77,7 @@ func (m *brokerMetrics) sent(r *sendRequest, code int32, now time.Time) {
 	m.sendSeconds.Update(now.Sub(r.started).Seconds())
 	m.sendOutcomes[code].Inc()
 	if code == remoting.ResponseServiceNotAvailable {
+		m.totals.failed.Add(1)
 		return
 	}
 	f := m.in[r.topic.ID]
@@ -81,6 +87,8 @@ func (m *brokerMetrics) sent(r *sendRequest, code int32, now time.Time) {
 	}
 	f.messages.Add(len(r.drafts))
 	f.bytes.Add(r.bytes)
+	m.totals.stored.Add(uint64(len(r.drafts)))
+	m.totals.storedBytes.Add(uint64(r.bytes))
 }
 
 func (m *brokerMetrics) inFlow(topic string) *flow {
@@ -89,14 +97,23 @@ func (m *brokerMetrics) inFlow(topic string) *flow {
 		topic = otherTopics
 	}
 	labels := fmt.Sprintf(`{%s,topic=%q,message_type="normal",is_system="%t"}`, m.node, topic, isSystemTopic(topic))
-	return &flow{
+	f := &flow{
 		messages: m.set.GetOrCreateCounter("rocketmq_messages_in_total" + labels),
 		bytes:    m.set.GetOrCreateCounter("rocketmq_throughput_in_total" + labels),
 	}
+	m.meter(pullPair{topic: topic}, f)
+	return f
 }
 
 // pulled counts an answered pull.
-func (m *brokerMetrics) pulled(code int32) { m.pullOutcomes[code].Inc() }
+func (m *brokerMetrics) pulled(code int32) {
+	m.pullOutcomes[code].Inc()
+	if code == remoting.ResponseSuccess {
+		m.totals.found.Add(1)
+	} else {
+		m.totals.missed.Add(1)
+	}
+}
 
 // refused counts a request that was answered with an error.
 func (m *brokerMetrics) refused(code int32) {
@@ -140,13 +157,16 @@ func (p *pullMeasures) out(r *pullRequest, messages, bytes int) {
 	}
 	f.messages.Add(messages)
 	f.bytes.Add(bytes)
+	p.metrics.totals.transferred.Add(uint64(messages))
 }
 
 func (m *brokerMetrics) outFlow(pair pullPair) *flow {
 	labels := fmt.Sprintf(`{%s,topic=%q,consumer_group=%q,is_retry="%t",is_system="%t"}`,
 		m.node, pair.topic, pair.group, strings.HasPrefix(pair.topic, retryPrefix), isSystemTopic(pair.topic))
-	return &flow{
+	f := &flow{
 		messages: m.set.GetOrCreateCounter("rocketmq_messages_out_total" + labels),
 		bytes:    m.set.GetOrCreateCounter("rocketmq_throughput_out_total" + labels),
 	}
+	m.meter(pair, f)
+	return f
 }

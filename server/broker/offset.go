@@ -146,8 +146,12 @@ func (b *Broker) updateOffset(rt remoting.ReplyTo, cmd *remoting.Command) {
 
 func (b *Broker) tryUpdateOffset(rt remoting.ReplyTo, cmd *remoting.Command) error {
 	group, _ := cmd.Get("consumerGroup")
-	if err := checkGroupName(group); err != nil {
-		return err
+	if b.mustCreateGroup(group) {
+		b.handleAfterGroup(rt, cmd, string(group))
+		return nil
+	}
+	if _, found := b.groups.GetBytes(group); !found {
+		return errNoGroup(string(group))
 	}
 	q, t, found, err := b.queueOf(cmd)
 	if err != nil {
@@ -164,6 +168,10 @@ func (b *Broker) tryUpdateOffset(rt remoting.ReplyTo, cmd *remoting.Command) err
 		return refuse(remoting.ResponseInvalidParameter, "commitOffset is [%s], 0 or more is needed", cmd.Text("commitOffset"))
 	}
 	key, client := commitKey{string(group), q}, b.clientName(rt.Conn)
+	if b.commits.awaitsPickup(key) {
+		rt.Send(&remoting.Reply{Remark: "Offset has been previously reset"})
+		return nil
+	}
 	if rt.Oneway {
 		return b.commits.gather(key, event.Offset(offset), client)
 	}

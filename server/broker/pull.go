@@ -14,8 +14,10 @@ import (
 
 // Values of forbiddenType in a refused pull.
 const (
-	forbiddenByBroker = 1
-	forbiddenByTopic  = 3
+	forbiddenByBroker       = 1
+	forbiddenByGroup        = 2
+	forbiddenByTopic        = 3
+	forbiddenToBroadcasters = 4
 )
 
 // pullRequest is one pull: from the reader goroutine by way of the read pool
@@ -68,10 +70,20 @@ func (p *puller) handle(rt remoting.ReplyTo, cmd *remoting.Command) {
 		p.broker.answerError(rt, err)
 		return
 	}
+	if p.broker.config.Permission&PermissionRead != 0 && p.broker.mustCreateGroup(h.group) {
+		p.broker.handleAfterGroup(rt, cmd, string(h.group))
+		return
+	}
 	r := p.take()
 	r.replyTo = rt
 	if forbidden, err := p.admit(r, &h); err != nil {
 		p.refuse(r, err, forbidden)
+		return
+	}
+	if offset, reset := p.broker.commits.takeReset(commitKey{r.group, r.queue}); reset {
+		first, next := p.broker.queues.Bounds(r.queue)
+		var reply remoting.Reply
+		p.answer(r, &reply, pullReset, offset, first, next)
 		return
 	}
 	if h.systemFlag&pullCommitsOffset != 0 && h.commitOffset >= 0 {
@@ -101,8 +113,12 @@ func (p *puller) admit(r *pullRequest, h *pullHeader) (forbidden int64, err erro
 	if b.config.Permission&PermissionRead == 0 {
 		return forbiddenByBroker, refuse(remoting.ResponseNoPermission, "the broker[%s] pulling message is forbidden", b.config.Address.Addr())
 	}
-	if err := checkGroupName(h.group); err != nil {
-		return 0, err
+	g, found := b.groups.GetBytes(h.group)
+	if !found {
+		return 0, errNoGroup(string(h.group))
+	}
+	if !groupAllows(g, attributeConsume) {
+		return forbiddenByGroup, refuse(remoting.ResponseNoPermission, "subscription group no permission, %s", h.group)
 	}
 	t, found := b.topics.GetBytes(h.topic)
 	if !found {
@@ -115,10 +131,13 @@ func (p *puller) admit(r *pullRequest, h *pullHeader) (forbidden int64, err erro
 		return 0, refuse(remoting.ResponseInvalidParameter, "queueId[%d] is illegal, topic:[%s] topicConfig.readQueueNums:[%d] consumer:[%v]",
 			h.queueID, h.topic, t.Config.ReadQueues, r.replyTo.Conn.RemoteAddr())
 	}
+	if !groupAllows(g, attributeBroadcast) && b.clients.broadcasts(h.group) {
+		return forbiddenToBroadcasters, refuse(remoting.ResponseNoPermission, "the consumer group[%s] can not consume by broadcast way", h.group)
+	}
 	if err := p.subscribe(r, h); err != nil {
 		return 0, err
 	}
-	r.group, r.topic = string(h.group), t.Config.Name
+	r.group, r.topic = g.Config.Name, t.Config.Name
 	r.queue = event.Queue{Topic: t.ID, ID: uint32(h.queueID)}
 	r.asked, r.offset = event.Offset(h.offset), event.Offset(h.offset)
 	r.messages = min(max(int(h.messages), 1), pullMessagesMax)
@@ -183,6 +202,7 @@ var (
 	pullQueueEmptyJump = pullStatus{"NO_MESSAGE_IN_QUEUE", remoting.ResponsePullOffsetMoved}
 	pullTooSmall       = pullStatus{"OFFSET_TOO_SMALL", remoting.ResponsePullOffsetMoved}
 	pullAtEnd          = pullStatus{"OFFSET_OVERFLOW_ONE", remoting.ResponsePullNotFound}
+	pullReset          = pullStatus{"OFFSET_RESET", remoting.ResponsePullOffsetMoved}
 	pullBeyondEnd      = pullStatus{"OFFSET_OVERFLOW_BADLY", remoting.ResponsePullOffsetMoved}
 )
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 
 	"github.com/apogeemq/apogee/engine"
 	"github.com/apogeemq/apogee/server/remoting"
@@ -92,4 +93,40 @@ func (b *Broker) answerError(rt remoting.ReplyTo, err error) {
 func answer(rt remoting.ReplyTo) {
 	var r remoting.Reply
 	rt.Send(&r)
+}
+
+// answerAfter returns what is called with the results of so many changes: the
+// last call answers, with the first error if there was one. With no changes
+// it answers at once.
+func (b *Broker) answerAfter(rt remoting.ReplyTo, count int) func(error) {
+	if count == 0 {
+		answer(rt)
+		return nil
+	}
+	return afterAll(count, func(err error) {
+		if err != nil {
+			b.answerError(rt, err)
+			return
+		}
+		answer(rt)
+	})
+}
+
+// afterAll returns what is called with so many results, from any goroutine: the
+// last call calls done with the first error if there was one.
+func afterAll(count int, done func(error)) func(error) {
+	var mu sync.Mutex
+	var first error
+	return func(err error) {
+		mu.Lock()
+		if first == nil {
+			first = err
+		}
+		count--
+		last := count == 0
+		mu.Unlock()
+		if last {
+			done(first)
+		}
+	}
 }

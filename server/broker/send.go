@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 
 	"github.com/apogeemq/apogee/engine/event"
+	"github.com/apogeemq/apogee/engine/projection/group"
 	"github.com/apogeemq/apogee/engine/projection/topic"
 	"github.com/apogeemq/apogee/server/broker/record"
 	"github.com/apogeemq/apogee/server/remoting"
@@ -16,9 +17,12 @@ import (
 // often a message may be retried (V3_4_9).
 const versionMaxReconsume = 121
 
-// creationsPerSend: a send may create a retry topic and then a dead letter
-// topic.
-const creationsPerSend = 2
+// creationsPerSend: a send may create a group, its retry topic and then its
+// dead letter topic.
+const creationsPerSend = 3
+
+// creation makes something exist that a request needs and then calls done.
+type creation func(done func(error))
 
 // sender serves the send requests.
 type sender struct {
@@ -60,14 +64,14 @@ func (s *sender) attempt(rt remoting.ReplyTo, cmd *remoting.Command, creations i
 		s.broker.answerError(rt, err)
 		return
 	}
-	t, model, err := s.target(&h, cmd.Version)
+	t, create, err := s.target(&h, cmd.Version)
 	switch {
 	case err != nil:
 		s.broker.answerError(rt, err)
-	case model != nil && creations == 0:
-		s.broker.answerError(rt, refuse(remoting.ResponseTopicNotExist, "topic[%s] was deleted while it was created", model.Name))
-	case model != nil:
-		s.attemptLater(rt, cmd.Clone(), *model, creations-1)
+	case create != nil && creations == 0:
+		s.broker.answerError(rt, refuse(remoting.ResponseTopicNotExist, "topic[%s] or its group was deleted while it was created", h.topic))
+	case create != nil:
+		s.attemptLater(rt, cmd.Clone(), create, creations-1)
 	default:
 		if err := s.propose(rt, cmd, &h, t); err != nil {
 			s.broker.answerError(rt, err)
@@ -75,9 +79,9 @@ func (s *sender) attempt(rt remoting.ReplyTo, cmd *remoting.Command, creations i
 	}
 }
 
-// attemptLater creates a topic and then serves the request again.
-func (s *sender) attemptLater(rt remoting.ReplyTo, cmd *remoting.Command, model TopicSettings, creations int) {
-	s.broker.creator.create(model, func(err error) {
+// attemptLater creates what is missing and then serves the request again.
+func (s *sender) attemptLater(rt remoting.ReplyTo, cmd *remoting.Command, create creation, creations int) {
+	create(func(err error) {
 		if err != nil {
 			s.broker.answerError(rt, err)
 			return
@@ -102,19 +106,20 @@ func (s *sender) check(h *sendHeader) error {
 	return nil
 }
 
-// target finds the topic and settles the queue in h. When a topic has to be
-// created first, model says which.
-func (s *sender) target(h *sendHeader, version int32) (t topic.Topic, model *TopicSettings, err error) {
+// target finds the topic and settles the queue in h. When something has to
+// exist first, create makes it.
+func (s *sender) target(h *sendHeader, version int32) (t topic.Topic, create creation, err error) {
+	var g group.Group
 	retry := isRetryTopic(h.topic)
 	if retry {
-		if err := checkGroupName(h.topic[len(retryPrefix):]); err != nil {
-			return t, nil, err
+		if g, create, err = s.retryGroup(h.topic[len(retryPrefix):]); create != nil || err != nil {
+			return t, create, err
 		}
 	}
 	t, found := s.topics.GetBytes(h.topic)
 	if !found {
-		model, err = s.modelFor(h)
-		return t, model, err
+		model, err := s.modelFor(h)
+		return t, s.creationOf(model), err
 	}
 	queues := max(t.Config.WriteQueues, t.Config.ReadQueues)
 	if int64(h.queueID) >= int64(queues) {
@@ -122,10 +127,8 @@ func (s *sender) target(h *sendHeader, version int32) (t topic.Topic, model *Top
 			"request queueId[%d] is illegal, topic[%s] has %d write queues and %d read queues, producer group[%s]",
 			h.queueID, h.topic, t.Config.WriteQueues, t.Config.ReadQueues, h.producerGroup)
 	}
-	if retry {
-		if group := string(h.topic[len(retryPrefix):]); s.exhausted(h, version, group) {
-			return s.deadLetters(h, group)
-		}
+	if retry && s.exhausted(h, version, g) {
+		return s.deadLetters(h, g.Config.Name)
 	}
 	if h.queueID < 0 {
 		if t.Config.WriteQueues == 0 {
@@ -136,25 +139,47 @@ func (s *sender) target(h *sendHeader, version int32) (t topic.Topic, model *Top
 	return t, nil, nil
 }
 
+// retryGroup finds the group of a retry topic.
+func (s *sender) retryGroup(name []byte) (g group.Group, create creation, err error) {
+	if g, found := s.broker.groups.GetBytes(name); found {
+		return g, nil, nil
+	}
+	if !s.broker.mustCreateGroup(name) {
+		return g, nil, errNoGroup(string(name))
+	}
+	settings := defaultGroup(string(name))
+	return g, func(done func(error)) { s.broker.registry.createGroup(settings, done) }, nil
+}
+
+// creationOf creates a topic after a model, nil for none.
+func (s *sender) creationOf(model *TopicSettings) creation {
+	if model == nil {
+		return nil
+	}
+	return func(done func(error)) { s.broker.registry.createTopic(*model, done) }
+}
+
 // exhausted reports whether a message sent for another try goes to the dead
 // letters: it had its tries, or its group consumes in order, where a message
 // must not overtake by way of the retry topic.
-func (s *sender) exhausted(h *sendHeader, version int32, group string) bool {
-	triesMax := int32(retryReconsumeDefault)
-	if version >= versionMaxReconsume && h.maxReconsumeTimes >= 0 {
-		triesMax = h.maxReconsumeTimes
+func (s *sender) exhausted(h *sendHeader, version int32, g group.Group) bool {
+	triesMax := h.maxReconsumeTimes
+	if version < versionMaxReconsume || triesMax < 0 {
+		settings := groupSettingsOf(g)
+		triesMax = settings.RetryMax
 	}
-	return h.reconsumeTimes > triesMax || s.broker.locks.held(group)
+	return h.reconsumeTimes > triesMax || s.broker.locks.held(g.Config.Name)
 }
 
-// deadLetters redirects to the dead letter topic of a group.
-func (s *sender) deadLetters(h *sendHeader, group string) (topic.Topic, *TopicSettings, error) {
+// deadLetters redirects to the dead letter topic of a group. The message is
+// not to be delayed any more.
+func (s *sender) deadLetters(h *sendHeader, group string) (topic.Topic, creation, error) {
 	name := deadPrefix + group
 	t, found := s.topics.Get(name)
 	if !found {
-		return t, retryTopic(name), nil
+		return t, s.creationOf(retryTopic(name)), nil
 	}
-	h.queueID = 0
+	h.queueID, h.redirected = 0, true
 	return t, nil, nil
 }
 

@@ -360,6 +360,10 @@ func TestMessageThatHadItsTriesGoesToTheDeadLetters(t *testing.T) {
 	if _, next := h.log.Bounds(event.Queue{Topic: h.topicID("%DLQ%CG")}); next != 1 || got.Text("queueId") != "0" {
 		t.Errorf("%d dead letters, queue %s", next, got.Text("queueId"))
 	}
+	stored := h.decodeAll(h.want(h.pull(pullFields(0, 0).with("topic", "%DLQ%CG")), remoting.ResponseSuccess).Body)
+	if level := record.Properties(stored[0].Properties).Known().DelayLevel; string(level) != "0" {
+		t.Errorf("delay level %q of the dead letter, want 0", level)
+	}
 }
 
 func TestSendToAGroupWithLockedQueuesGoesToTheDeadLetters(t *testing.T) {

@@ -94,7 +94,7 @@ func instantBroker(tb testing.TB) *Broker {
 		}
 	})
 	done := make(chan error, 1)
-	b.creator.create(TopicSettings{Name: "T", ReadQueues: 4, WriteQueues: 4, Permission: 6}, func(err error) { done <- err })
+	b.registry.createTopic(TopicSettings{Name: "T", ReadQueues: 4, WriteQueues: 4, Permission: 6}, func(err error) { done <- err })
 	if err := receive(tb, done); err != nil {
 		tb.Fatal(err)
 	}

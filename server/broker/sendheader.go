@@ -21,6 +21,7 @@ type sendHeader struct {
 	maxReconsumeTimes int32 // -1 when absent
 	bornTimestamp     int64
 	batch             bool
+	redirected        bool // to the dead letters
 }
 
 // sendField names the fields of both header styles: the letters are those of

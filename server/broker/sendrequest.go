@@ -3,7 +3,6 @@ package broker
 import (
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/apogeemq/apogee/engine"
@@ -18,6 +17,9 @@ const (
 	keepMessages       = 64
 	keepPropertiesByte = 4 << 10
 )
+
+// delayNone is the delay level of a message that is delivered at once.
+const delayNone = "0"
 
 // sendRequest is one send on its way: the messages of one request, from the
 // reader goroutine to the replier. It is pooled.
@@ -51,7 +53,7 @@ func (r *sendRequest) begin(rt remoting.ReplyTo, h *sendHeader, t topic.Topic) {
 }
 
 // Complete runs on the log's completion goroutine.
-func (r *sendRequest) Complete(*engine.Proposal) { r.sender.replier.add(r) }
+func (r *sendRequest) Complete(p *engine.Proposal) { r.sender.replier.add(r, p.Following) }
 
 // addMessage takes in the message of an ordinary send.
 func (r *sendRequest) addMessage(body []byte, h *sendHeader) error {
@@ -66,7 +68,11 @@ func (r *sendRequest) addMessage(body []byte, h *sendHeader) error {
 		r.uniqueKey = r.sender.keys.Append(r.uniqueKey, r.started.UnixMilli())
 		made = r.uniqueKey
 	}
-	r.properties = record.AppendSent(r.properties[:0], sent, r.sender.stored, made)
+	stored := r.sender.stored
+	if h.redirected {
+		stored.DelayLevel = delayNone
+	}
+	r.properties = record.AppendSent(r.properties[:0], sent, stored, made)
 	if len(r.properties) > record.PropertiesBytesMax {
 		return r.illegalSize(len(r.properties))
 	}
@@ -134,7 +140,7 @@ func (r *sendRequest) admit(body []byte, known record.Known, h *sendHeader) erro
 	case known.InnerNumber != nil:
 		return refuse(remoting.ResponseMessageIllegal, "the property INNER_NUM is reserved for batches that the broker makes")
 	}
-	if !strings.HasPrefix(r.topic.Config.Name, deadPrefix) && isDelayed(known) {
+	if !h.redirected && isDelayed(known) {
 		return refuse(remoting.ResponseMessageIllegal, "delayed messages are not supported by this version of the broker")
 	}
 	return nil

@@ -13,27 +13,26 @@ const (
 
 	topicBytesMax      = 127
 	retryTopicBytesMax = 255
-	groupBytesMax      = 255
+	groupBytesMax      = 120
 )
 
 // Names of topics that mean something to brokers, as in RocketMQ's
 // TopicValidator.
 const (
-	topicAutoCreate       = "TBW102"
-	topicSelfTest         = "SELF_TEST_TOPIC"
-	topicBenchmark        = "BenchmarkTest"
-	topicOffsetMoved      = "OFFSET_MOVED_EVENT"
-	topicSchedule         = "SCHEDULE_TOPIC_XXXX"
-	topicHalf             = "RMQ_SYS_TRANS_HALF_TOPIC"
-	topicHalfOperations   = "RMQ_SYS_TRANS_OP_HALF_TOPIC"
-	topicHalfExpired      = "TRANS_CHECK_MAX_TIME_TOPIC"
-	replyTopicSuffix      = "_REPLY_TOPIC"
-	systemTopicPrefix     = "rmq_sys_"
-	traceTopic            = "RMQ_SYS_TRACE_TOPIC"
-	scheduleTopicQueues   = 18
-	benchmarkTopicQueues  = 1024
-	clusterTopicQueues    = 16
-	retryReconsumeDefault = 16
+	topicAutoCreate      = "TBW102"
+	topicSelfTest        = "SELF_TEST_TOPIC"
+	topicBenchmark       = "BenchmarkTest"
+	topicOffsetMoved     = "OFFSET_MOVED_EVENT"
+	topicSchedule        = "SCHEDULE_TOPIC_XXXX"
+	topicHalf            = "RMQ_SYS_TRANS_HALF_TOPIC"
+	topicHalfOperations  = "RMQ_SYS_TRANS_OP_HALF_TOPIC"
+	topicHalfExpired     = "TRANS_CHECK_MAX_TIME_TOPIC"
+	replyTopicSuffix     = "_REPLY_TOPIC"
+	systemTopicPrefix    = "rmq_sys_"
+	traceTopic           = "RMQ_SYS_TRACE_TOPIC"
+	scheduleTopicQueues  = 18
+	benchmarkTopicQueues = 1024
+	clusterTopicQueues   = 16
 )
 
 // legalNameBytes are the bytes of topic and group names.
@@ -89,8 +88,7 @@ func isForbidden(name []byte) bool {
 	return false
 }
 
-// checkGroupName refuses groups that can't exist: any other name is a group
-// from its first use on.
+// checkGroupName refuses groups that can't exist.
 func checkGroupName(group []byte) error {
 	if len(group) > groupBytesMax || !legalName(group) {
 		return refuse(remoting.ResponseGroupNotExist,
@@ -109,4 +107,25 @@ func isSystemTopic(name string) bool {
 	}
 	return isForbidden([]byte(name)) ||
 		strings.HasPrefix(name, systemTopicPrefix)
+}
+
+// isSystemTopic tells topics that belong to the brokers themselves, this
+// cluster's included: administrators can't change them.
+func (c *Config) isSystemTopic(name string) bool {
+	return isSystemTopic(name) || name == c.ClusterName || name == c.BrokerName || name == c.ClusterName+replyTopicSuffix
+}
+
+// checkAdministeredGroup refuses names that RocketMQ's TopicValidator refuses.
+func checkAdministeredGroup(name string) error {
+	switch {
+	case strings.TrimSpace(name) == "":
+		return refuse(remoting.ResponseInvalidParameter, "The specified group is blank.")
+	case !legalName([]byte(name)):
+		return refuse(remoting.ResponseInvalidParameter,
+			"The specified group: %.*s, contains illegal characters, allowing only ^[%%|a-zA-Z0-9_-]+$", groupBytesMax, name)
+	case len(name) > groupBytesMax:
+		return refuse(remoting.ResponseInvalidParameter,
+			"The specified group: %.*s, is longer than group max length: %d", groupBytesMax, name, groupBytesMax)
+	}
+	return nil
 }

@@ -16,7 +16,7 @@ import (
 // creations waits until so many requests wait for topics.
 func (h *harness) creations(count int) {
 	h.Helper()
-	c := h.broker.creator
+	c := h.broker.registry
 	for deadline := time.Now().Add(patience); ; runtime.Gosched() {
 		c.mu.Lock()
 		n := c.requests
@@ -35,7 +35,7 @@ func TestConcurrentCreationsOfATopicAreOne(t *testing.T) {
 	h := start(t, nil)
 	h.log.with(func(l *fakeLog) { l.keep = true })
 	responses := []<-chan *remoting.Command{h.begin(h.client, remoting.RequestSendMessageV2, sendFields(0).with("b", "First"), []byte("x"))}
-	h.log.waitKept(1) // the creator is busy with it
+	h.log.waitKept(1) // the registry is busy with it
 	const waiting = 20
 	for i := range waiting {
 		topic := fmt.Sprint("Next", i%2)
@@ -54,15 +54,15 @@ func TestConcurrentCreationsOfATopicAreOne(t *testing.T) {
 
 func TestRequestsOverTheLimitDoNotWaitForATopic(t *testing.T) {
 	t.Parallel()
-	h := start(t, func(c *Config) { c.Limits.WaitingCreations = 12 })
+	h := start(t, func(c *Config) { c.Limits.WaitingCreations = 20 })
 	h.creations(0)
 	h.log.with(func(l *fakeLog) { l.keep = true })
 	var responses []<-chan *remoting.Command
-	for range 12 {
+	for range 20 {
 		responses = append(responses, h.begin(h.client, remoting.RequestSendMessageV2, sendFields(0).with("b", "New"), []byte("x")))
 	}
 	h.log.waitKept(1)
-	h.creations(12)
+	h.creations(20)
 	h.want(h.call(remoting.RequestSendMessageV2, sendFields(0).with("b", "New"), []byte("x")), remoting.ResponseSystemBusy)
 	h.log.release()
 	for _, r := range responses {

@@ -34,6 +34,7 @@ const (
 	attributePrefix     = "+"
 
 	filterTypeSingleTag = "SINGLE_TAG"
+	filterTypeMultiTag  = "MULTI_TAG"
 )
 
 // Config is the engine's form of the settings.

@@ -47,6 +47,7 @@ type Config struct {
 	ReadCacheBytes   int           // readCacheSize
 
 	AutoCreateTopic    bool          // autoCreateTopicEnable
+	AutoCreateGroup    bool          // autoCreateSubscriptionGroup
 	DefaultTopicQueues int           // defaultTopicQueueNums
 	MessageBytesMax    int           // maxMessageSize
 	SendQueueTime      time.Duration // waitTimeMillsInSendQueue
@@ -54,6 +55,7 @@ type Config struct {
 
 	onlyTruth string   // takes the values of keys that may have one only
 	unknown   []string // keys that mean nothing here, sorted
+	given     []string // each setting as key=value, defaults included
 }
 
 // FlushDisk is when a message counts as stored: RocketMQ's flushDiskType.
@@ -150,6 +152,7 @@ func parse(values map[string]string) (Config, error) {
 		if err := s.set(&c, strings.TrimSpace(value)); err != nil {
 			wrong = append(wrong, fmt.Errorf("configuration: %s=%s is not allowed: use %s", s.name, value, s.allowed))
 		}
+		c.given = append(c.given, s.name+"="+strings.TrimSpace(value))
 	}
 	for key := range values {
 		if !slices.ContainsFunc(settings, func(s setting) bool { return s.name == key }) {
@@ -165,6 +168,12 @@ func parse(values map[string]string) (Config, error) {
 
 // Unknown lists the keys that were given and mean nothing here, sorted.
 func (c *Config) Unknown() []string { return slices.Clone(c.unknown) }
+
+// Properties lists all settings as they stand in a file, one on each line,
+// sorted by key.
+func (c *Config) Properties() string {
+	return strings.Join(slices.Sorted(slices.Values(c.given)), "\n") + "\n"
+}
 
 // check finds values that are allowed each by itself but not together.
 func (c *Config) check() []error {

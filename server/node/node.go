@@ -165,7 +165,7 @@ func (n *Node) openLog(context.Context) error {
 		Proposer: replication.ProposerOptions{
 			WaitingBytes: max(waitingBytesMax, 2*n.config.MessageBytesMax),
 			WaitTime:     n.config.SendQueueTime, FlushTimeout: n.config.SyncFlushTimeout,
-			Now: wallClock, Completed: func() {},
+			Now: wallClock,
 		},
 	})
 	if err != nil {
@@ -207,7 +207,7 @@ func (n *Node) openBroker(ctx context.Context) error {
 	n.client = client.String()
 	e := n.single.Engine()
 	b, err := broker.New(n.brokerConfig(client), broker.Dependencies{
-		Proposer: n.single, Queues: e, Topics: e.Topics(), Offsets: e.Offsets(), Progress: e,
+		Proposer: n.single, Queues: e, Topics: e.Topics(), Offsets: e.Offsets(), Groups: e.Groups(), Progress: e,
 	})
 	if err != nil {
 		return err
@@ -250,8 +250,10 @@ func (n *Node) brokerConfig(client netip.AddrPort) broker.Config {
 	c := broker.DefaultConfig(client)
 	c.ClusterName, c.BrokerName = n.config.ClusterName, n.config.BrokerName
 	c.Region, c.Trace, c.Permission = n.config.Region, n.config.Trace, n.config.BrokerPermission
-	c.AutoCreateTopic, c.DefaultTopicQueues = n.config.AutoCreateTopic, n.config.DefaultTopicQueues
+	c.AutoCreateTopic, c.AutoCreateGroup, c.DefaultTopicQueues = n.config.AutoCreateTopic, n.config.AutoCreateGroup, n.config.DefaultTopicQueues
 	c.MessageBytesMax, c.OffsetCommitInterval = n.config.MessageBytesMax, n.config.OffsetInterval
+	c.Properties = n.config.Properties()
+	c.Space = func() (uint64, uint64, error) { return diskSpace(n.config.StoreDir) }
 	c.Logger, c.ProcessID = n.log, uint16(os.Getpid())
 	return c
 }

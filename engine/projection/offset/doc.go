@@ -5,8 +5,8 @@
 //
 // event.KindOffsets sets what its commits say, in their order; going back is
 // legal, since operators reset groups. When a topic incarnation is deleted, the
-// commits for its queues are gone, and with its last commit a group is gone
-// from this table. A commit for a queue that does not exist is kept like any
+// commits for its queues are gone, and so are those of a group that is deleted
+// with its offsets; with its last commit a group is gone from this table. A commit for a queue that does not exist is kept like any
 // other: this table knows no topics.
 //
 // # Goroutines

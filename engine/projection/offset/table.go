@@ -49,8 +49,8 @@ func New() *Table { return &Table{groups: make(map[string]group)} }
 // Name is "offset".
 func (t *Table) Name() string { return "offset" }
 
-// Apply takes in commits and the deletion of topics and passes over all other
-// events. It panics on commits that can't be decoded.
+// Apply takes in commits and the deletion of topics and groups and passes over
+// all other events. It panics on payloads that can't be decoded.
 func (t *Table) Apply(at projection.Place, e event.Event) {
 	switch e.Kind() {
 	case event.KindOffsets:
@@ -63,7 +63,24 @@ func (t *Table) Apply(at projection.Place, e event.Event) {
 		}
 	case event.KindTopicDeleted:
 		t.remove(e.Topic())
+	case event.KindGroupDeleted:
+		deletion, err := event.DecodeGroupDeletion(e.Payload())
+		if err != nil {
+			panic(fmt.Sprintf("BUG: group event at position %d: %v", at.Position, err))
+		}
+		if deletion.Offsets {
+			t.removeGroup(deletion.Name)
+		}
 	}
+}
+
+func (t *Table) removeGroup(name string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, queues := range t.groups[name] {
+		t.version += uint64(len(queues))
+	}
+	delete(t.groups, name)
 }
 
 func (t *Table) setAll(commits []event.OffsetCommit, timestamp int64) {

@@ -92,6 +92,16 @@ func TestTheTableAnswersLikeItsSimpleTwin(t *testing.T) {
 						delete(twin, k)
 					}
 				}
+			case event.KindGroupDeleted:
+				deletion, err := event.DecodeGroupDeletion(s.Event.Payload())
+				if err != nil {
+					t.Fatalf("%v", err)
+				}
+				for k := range twin {
+					if deletion.Offsets && k.group == deletion.Name {
+						delete(twin, k)
+					}
+				}
 			}
 		}
 		n := 0
@@ -204,5 +214,29 @@ func BenchmarkGet(b *testing.B) {
 	for i := 0; b.Loop(); i++ {
 		n := i * 7919 % 100_000
 		table.Get("group-1", event.Queue{Topic: event.TopicID(1 + n/32), ID: uint32(n / 4 % 8)})
+	}
+}
+
+func TestOffsetsOfADeletedGroupGoOnlyWhenItsDeletionSaysSo(t *testing.T) {
+	t.Parallel()
+	table := offset.New()
+	q := event.Queue{Topic: 1, ID: 2}
+	apply := func(kind event.Kind, payload []byte) {
+		d := event.Draft{Kind: kind, Payload: event.Bytes(payload)}
+		b := make([]byte, d.EncodedBytes())
+		d.Encode(b, 0)
+		table.Apply(projection.Place{}, b)
+	}
+	apply(event.KindOffsets, event.AppendOffsetCommits(nil, []event.OffsetCommit{{Group: "a", Queue: q, Offset: 5}, {Group: "b", Queue: q, Offset: 6}}))
+	apply(event.KindGroupDeleted, event.AppendGroupDeletion(nil, event.GroupDeletion{Name: "a"}))
+	if _, found := table.Get("a", q); !found || table.Version() != 2 {
+		t.Fatalf("the offset is gone without being told, version %d", table.Version())
+	}
+	apply(event.KindGroupDeleted, event.AppendGroupDeletion(nil, event.GroupDeletion{Name: "a", Offsets: true}))
+	if _, found := table.Get("a", q); found || table.Version() != 3 {
+		t.Fatalf("the offset is still there or version %d is not 3", table.Version())
+	}
+	if _, found := table.Get("b", q); !found {
+		t.Fatal("the offset of another group is gone")
 	}
 }

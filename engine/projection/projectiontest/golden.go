@@ -62,8 +62,16 @@ func fixedLog() []Step {
 		{Group: "audit", Queue: event.Queue{Topic: 2, ID: 7}, Offset: 0},
 		{Group: "gone", Queue: event.Queue{Topic: 3, ID: 7}, Offset: 5, Client: "client-2"},
 	}
-	return append(steps, log.Frame(now+1,
+	steps = append(steps, log.Frame(now+1,
 		event.Draft{Kind: event.KindOffsets, Payload: event.Bytes(event.AppendOffsetCommits(nil, commits))},
 		event.Draft{Kind: event.KindTopicDeleted, Topic: 3},
+	)...)
+	group := func(name, retries string) event.Draft {
+		config := event.GroupConfig{Name: name, Attributes: []event.Attribute{{Key: "retryMaxTimes", Value: retries}}}
+		return event.Draft{Kind: event.KindGroup, Payload: event.Bytes(event.AppendGroupConfig(nil, config))}
+	}
+	gone := event.GroupDeletion{Name: "gone", Offsets: true}
+	return append(steps, log.Frame(now+2, group("billing", "1"), group("audit", "2"), group("gone", "3"), group("billing", "16"),
+		event.Draft{Kind: event.KindGroupDeleted, Payload: event.Bytes(event.AppendGroupDeletion(nil, gone))},
 	)...)
 }

@@ -86,6 +86,11 @@ func Drafts() *rapid.Generator[event.Draft] {
 			d.Payload = event.Bytes(event.AppendTopicConfig(nil, topicConfigs().Draw(t, "configuration")))
 		case event.KindOffsets:
 			d.Payload = event.Bytes(event.AppendOffsetCommits(nil, offsetCommits().Draw(t, "commits")))
+		case event.KindGroup:
+			d.Payload = event.Bytes(event.AppendGroupConfig(nil, groupConfigs().Draw(t, "configuration")))
+		case event.KindGroupDeleted:
+			deletion := event.GroupDeletion{Name: groupNames().Draw(t, "group"), Offsets: rapid.Bool().Draw(t, "offsets")}
+			d.Payload = event.Bytes(event.AppendGroupDeletion(nil, deletion))
 		default:
 			d.Payload = event.Bytes(rapid.SliceOfN(rapid.Byte(), 0, 40).Draw(t, "payload"))
 		}
@@ -115,10 +120,24 @@ func topicConfigs() *rapid.Generator[event.TopicConfig] {
 	})
 }
 
+func groupNames() *rapid.Generator[string] {
+	return rapid.SampledFrom([]string{"group-1", "group-2", "group-3"})
+}
+
+func groupConfigs() *rapid.Generator[event.GroupConfig] {
+	return rapid.Custom(func(t *rapid.T) event.GroupConfig {
+		c := event.GroupConfig{Name: groupNames().Draw(t, "name")}
+		for i := range rapid.IntRange(0, 3).Draw(t, "attributes") {
+			c.Attributes = append(c.Attributes, event.Attribute{Key: fmt.Sprintf("key-%d", i), Value: rapid.String().Draw(t, "value")})
+		}
+		return c
+	})
+}
+
 func offsetCommits() *rapid.Generator[[]event.OffsetCommit] {
 	return rapid.SliceOfN(rapid.Custom(func(t *rapid.T) event.OffsetCommit {
 		return event.OffsetCommit{
-			Group:  fmt.Sprintf("group-%d", rapid.IntRange(1, 3).Draw(t, "group")),
+			Group:  groupNames().Draw(t, "group"),
 			Queue:  event.Queue{Topic: topicIDs().Draw(t, "topic"), ID: queueIDs().Draw(t, "queue")},
 			Offset: event.Offset(rapid.Int64Range(0, math.MaxInt64).Draw(t, "offset")),
 			Client: rapid.SampledFrom([]string{"", "client-1", "client-2"}).Draw(t, "client"),

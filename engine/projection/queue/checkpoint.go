@@ -1,59 +1,58 @@
 package queue
 
 import (
-	"encoding/binary"
 	"io"
+	"iter"
 	"math"
+	"slices"
 
 	"github.com/apogeemq/apogee/engine/event"
+	"github.com/apogeemq/apogee/engine/indexfile"
 	"github.com/apogeemq/apogee/engine/projection"
 )
 
-const (
-	checkpointFormat = 1
-	packedBytes      = 16
-)
+const checkpointFormat = 1
 
-// Checkpoint writes all queues with their counters and entries.
+// Checkpoint writes the counters of all queues.
 func (x *Index) Checkpoint(w io.Writer) error {
 	e := projection.NewEncoder(w)
-	queues := x.Queues()
+	rows := x.counters()
 	e.Uint32(checkpointFormat)
-	e.Uint32(uint32(len(queues)))
-	for _, q := range queues {
-		l := x.line(q)
-		runs := l.runs()
-		_, next := l.bounds()
-		e.Uint32(uint32(q.Topic))
-		e.Uint32(q.ID)
-		e.Uint64(uint64(next))
-		e.Uint32(uint32(len(runs)))
-		for _, run := range runs {
-			encodeRun(e, run)
-		}
+	e.Uint32(uint32(len(rows)))
+	for _, r := range rows {
+		e.Uint32(uint32(r.Queue.Topic))
+		e.Uint32(r.Queue.ID)
+		e.Uint64(uint64(r.Next))
+		e.Uint64(uint64(r.Born))
 	}
 	return e.Flush()
 }
 
-func encodeRun(e *projection.Encoder, run []*chunk) {
-	e.Uint64(uint64(run[0].segment))
-	e.Uint32(uint32(run[len(run)-1].end() - run[0].first))
-	var buffer [packedBytes]byte
-	for _, c := range run {
-		for i, p := range c.entries[:c.count.Load()] {
-			if i%blockEntries == 0 {
-				e.Uint64(uint64(c.times[i/blockEntries]))
+func (x *Index) counters() []indexfile.Row {
+	var rows []indexfile.Row
+	for l := range x.state.Load().lines.all() {
+		_, next := l.bounds()
+		rows = append(rows, indexfile.Row{Queue: l.queue, Next: next, Born: l.born})
+	}
+	slices.SortFunc(rows, func(a, b indexfile.Row) int { return compareQueues(a.Queue, b.Queue) })
+	return rows
+}
+
+// Counters goes through all queues, by topic id and queue id, as a file's
+// table would have them. The applier calls it; what it ranges over is a copy.
+func (x *Index) Counters() iter.Seq2[indexfile.Row, error] {
+	rows := x.counters()
+	return func(yield func(indexfile.Row, error) bool) {
+		for _, r := range rows {
+			if !yield(r, nil) {
+				return
 			}
-			binary.LittleEndian.PutUint32(buffer[0:], p.frameOffset)
-			binary.LittleEndian.PutUint32(buffer[4:], p.bytes)
-			binary.LittleEndian.PutUint32(buffer[8:], uint32(p.tag))
-			binary.LittleEndian.PutUint32(buffer[12:], p.position)
-			e.Bytes(buffer[:])
 		}
 	}
 }
 
-// Restore replaces all queues. Readers see the old ones until it is done.
+// Restore replaces all queues by counters without entries. Readers see the old
+// ones until it is done.
 func (x *Index) Restore(r io.Reader) error {
 	d := projection.NewDecoder(x.Name(), r)
 	s := newState()
@@ -61,10 +60,16 @@ func (x *Index) Restore(r io.Reader) error {
 	var before event.Queue
 	for n, i := d.Uint32(), uint32(0); i < n && d.Err() == nil; i++ {
 		q := event.Queue{Topic: event.TopicID(d.Uint32()), ID: d.Uint32()}
+		next, born := d.Uint64(), event.Position(d.Uint64())
 		if i > 0 && compareQueues(before, q) >= 0 {
 			d.Fail("queue %d/%d comes after %d/%d", q.Topic, q.ID, before.Topic, before.ID)
 		}
-		if l := decodeLine(d, q); d.Err() == nil {
+		if next > math.MaxInt64 {
+			d.Fail("next offset %d is too large", next)
+		}
+		if d.Err() == nil {
+			l := newLine(q, born, event.Offset(next))
+			l.raise(event.Offset(next))
 			s.add(l)
 		}
 		before = q
@@ -72,53 +77,24 @@ func (x *Index) Restore(r io.Reader) error {
 	if err := d.Close(); err != nil {
 		return err
 	}
-	x.state.Store(s)
+	x.replace(s)
 	return nil
 }
 
-// decodeLine reads one queue. The runs come before anybody knows the offset
-// of the first entry, so the line is counted from 0 and moved at the end.
-func decodeLine(d *projection.Decoder, q event.Queue) *line {
-	next := d.Uint64()
-	if next > math.MaxInt64 {
-		d.Fail("next offset %d is too large", next)
-	}
-	l := newLine(q)
-	for n, i := d.Uint32(), uint32(0); i < n && d.Err() == nil; i++ {
-		segment := event.Position(d.Uint64())
-		if i > 0 && segment <= l.segment() {
-			d.Fail("segment %d comes after %d", segment, l.segment())
+// Load replaces the counters by those of a table, whose entries are in files
+// that Publish tells. A queue that was there before keeps its oldest offset.
+func (x *Index) Load(table iter.Seq2[indexfile.Row, error]) error {
+	s := newState()
+	for row, err := range table {
+		if err != nil {
+			return err
 		}
-		decodeRun(d, l, segment)
-	}
-	_, entries := l.bounds()
-	if uint64(entries) > next {
-		d.Fail("%d entries, but the next offset is %d", entries, next)
-	}
-	l.shift(event.Offset(next) - entries)
-	return l
-}
-
-func decodeRun(d *projection.Decoder, l *line, segment event.Position) {
-	entries := d.Uint32()
-	if entries == 0 {
-		d.Fail("a run without entries")
-	}
-	var time int64
-	var buffer [packedBytes]byte
-	for i := uint32(0); i < entries && d.Err() == nil; i++ {
-		if i%blockEntries == 0 {
-			time = int64(d.Uint64())
+		l := newLine(row.Queue, row.Born, row.Next)
+		if before := x.line(row.Queue); before != nil && before.born == row.Born {
+			l.raise(event.Offset(before.floor.Load()))
 		}
-		d.Bytes(buffer[:])
-		if d.Err() != nil {
-			return
-		}
-		l.put(segment, packed{
-			frameOffset: binary.LittleEndian.Uint32(buffer[0:]),
-			bytes:       binary.LittleEndian.Uint32(buffer[4:]),
-			tag:         int32(binary.LittleEndian.Uint32(buffer[8:])),
-			position:    binary.LittleEndian.Uint32(buffer[12:]),
-		}, time)
+		s.add(l)
 	}
+	x.replace(s)
+	return nil
 }

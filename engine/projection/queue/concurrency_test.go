@@ -26,7 +26,12 @@ func (r *reader) step(t *testing.T) bool {
 	}
 	r.first, r.next = first, next
 	for _, from := range []event.Offset{first, (first + next) / 2, next - 1} {
-		for i, e := range r.dst[:r.x.Lookup(r.q, from, r.dst[:])] {
+		found, err := r.x.Lookup(r.q, from, r.dst[:])
+		if err != nil {
+			t.Error(err)
+			return false
+		}
+		for i, e := range r.dst[:found] {
 			n := int64(from) + int64(i)
 			if int64(e.Tag) != n || int64(e.Position) != 24*n || e.Bytes != 24 || int64(e.FrameOffset) != n || e.Segment > e.Position {
 				t.Errorf("entry %d reads %+v", n, e)
@@ -36,7 +41,7 @@ func (r *reader) step(t *testing.T) bool {
 	}
 	// Time is the offset divided by four. A block may be dropped meanwhile.
 	ms := int64(next) / 8
-	if from, to := r.x.BlockAt(r.q, ms); from > event.Offset(4*ms) && from > first || to < event.Offset(4*ms) {
+	if from, to, _ := r.x.BlockAt(r.q, ms); from > event.Offset(4*ms) && from > first || to < event.Offset(4*ms) {
 		if now, _ := r.x.Bounds(r.q); now == first {
 			t.Errorf("%d ms: block %d to %d", ms, from, to)
 			return false
@@ -48,7 +53,7 @@ func (r *reader) step(t *testing.T) bool {
 func TestReadersSeeWholeEntriesWhileTheApplierAppendsAndDrops(t *testing.T) {
 	t.Parallel()
 	const count, perSegment = 60_000, 3_000
-	x, q := queue.New(), event.Queue{Topic: 1, ID: 1}
+	x, q := queue.New(queue.DefaultRunBytes), event.Queue{Topic: 1, ID: 1}
 	done := make(chan struct{})
 	var readers sync.WaitGroup
 	for range 3 {
@@ -69,10 +74,11 @@ func TestReadersSeeWholeEntriesWhileTheApplierAppendsAndDrops(t *testing.T) {
 		x.Apply(projection.Place{Position: event.Position(24 * i), Timestamp: int64(i / 4),
 			Segment: event.Position(24 * segment), FrameOffset: uint32(i)}, message(q, int32(i)))
 		// Another topic comes and goes, so that the maps change too.
-		x.Apply(projection.Place{Position: event.Position(24 * i)}, message(event.Queue{Topic: 2, ID: uint32(i % 50)}, 0))
+		same := projection.Place{Position: event.Position(24 * i), Timestamp: int64(i / 4), Segment: event.Position(24 * segment)}
+		x.Apply(same, message(event.Queue{Topic: 2, ID: uint32(i % 50)}, 0))
 		if i%perSegment == perSegment-1 {
-			x.DropSegment(event.Position(24 * (segment - 2*perSegment)))
-			x.Apply(projection.Place{}, deletion(2))
+			x.DropSegment(event.Position(24*(segment-2*perSegment)), nil)
+			x.Apply(same, deletion(2))
 		}
 	}
 	close(done)

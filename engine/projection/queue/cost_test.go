@@ -31,7 +31,7 @@ func heapBytes() uint64 {
 // Not parallel: the heap must be this test's alone.
 func TestAHundredThousandQueuesTakeAtMost60Megabytes(t *testing.T) {
 	before := heapBytes()
-	x := queue.New()
+	x := queue.New(queue.DefaultRunBytes)
 	fill(x, 100_000, 4)
 	used := heapBytes() - before
 	t.Logf("%d bytes a queue", used/100_000)
@@ -44,7 +44,7 @@ func TestAHundredThousandQueuesTakeAtMost60Megabytes(t *testing.T) {
 func TestALongQueueTakesAtMostTwiceItsEntries(t *testing.T) {
 	const count = 500_000
 	before := heapBytes()
-	x := queue.New()
+	x := queue.New(queue.DefaultRunBytes)
 	fill(x, 1, count)
 	used := heapBytes() - before
 	t.Logf("%.1f bytes an entry", float64(used)/count)
@@ -55,22 +55,31 @@ func TestALongQueueTakesAtMostTwiceItsEntries(t *testing.T) {
 }
 
 func TestLookingUpAllocatesNothing(t *testing.T) {
-	x, q := queue.New(), event.Queue{Topic: 1}
+	x, q := queue.New(queue.DefaultRunBytes), event.Queue{Topic: 1}
 	fill(x, 1, 5000)
 	var dst [32]queue.Entry
 	if n := testing.AllocsPerRun(100, func() {
-		if x.Lookup(q, 1010, dst[:]) != len(dst) {
+		if n, err := x.Lookup(q, 1010, dst[:]); n != len(dst) || err != nil {
 			t.Error("nothing found")
 		}
 		x.Bounds(q)
-		x.BlockAt(q, 2000)
+		_, _, _ = x.BlockAt(q, 2000)
 	}); n != 0 {
 		t.Fatalf("%v allocations", n)
 	}
 }
 
+func TestTrimmingQueuesWithoutEntriesAllocatesNothingPerQueue(t *testing.T) {
+	x := queue.New(queue.DefaultRunBytes)
+	fill(x, 100, 3)
+	x.DropSegment(1<<40, nil)
+	if n := testing.AllocsPerRun(10, func() { x.DropSegment(1<<40, nil) }); n > 10 {
+		t.Fatalf("%v allocations for 100 queues", n)
+	}
+}
+
 func TestApplyingAllocatesLessThanOnceInAHundredEvents(t *testing.T) {
-	x, e, at := queue.New(), message(event.Queue{Topic: 1}, 0), projection.Place{}
+	x, e, at := queue.New(queue.DefaultRunBytes), message(event.Queue{Topic: 1}, 0), projection.Place{}
 	fill(x, 1, 1024)
 	if n := testing.AllocsPerRun(10, func() {
 		for range 10_000 {
@@ -86,13 +95,13 @@ func benchmarkApply(b *testing.B, queues int) {
 	for i := range events {
 		events[i] = message(event.Queue{Topic: event.TopicID(1 + i/8), ID: uint32(i % 8)}, int32(i))
 	}
-	x, at := queue.New(), projection.Place{}
+	x, at := queue.New(queue.DefaultRunBytes), projection.Place{}
 	b.ReportAllocs()
 	for i := 0; b.Loop(); i++ {
 		// A segment of 1 GiB with records of 1 KiB; four stay in memory.
 		if i%(1<<20) == 0 {
 			at.Segment = at.Position
-			x.DropSegment(event.Position(max(0, int64(at.Position)-4<<30)))
+			x.DropSegment(event.Position(max(0, int64(at.Position)-4<<30)), nil)
 		}
 		at.Timestamp = int64(i / 1000)
 		x.Apply(at, events[i%queues])
@@ -105,17 +114,17 @@ func BenchmarkApplyTo8Queues(b *testing.B)      { benchmarkApply(b, 8) }
 func BenchmarkApplyTo100000Queues(b *testing.B) { benchmarkApply(b, 100_000) }
 
 func BenchmarkLookupOf32(b *testing.B) {
-	x := queue.New()
+	x := queue.New(queue.DefaultRunBytes)
 	fill(x, 8, 100_000)
 	var dst [32]queue.Entry
 	b.ReportAllocs()
 	for i := 0; b.Loop(); i++ {
-		x.Lookup(event.Queue{Topic: 1, ID: uint32(i % 8)}, event.Offset(i*7919%99_000), dst[:])
+		_, _ = x.Lookup(event.Queue{Topic: 1, ID: uint32(i % 8)}, event.Offset(i*7919%99_000), dst[:])
 	}
 }
 
 func BenchmarkBounds100000Queues(b *testing.B) {
-	x := queue.New()
+	x := queue.New(queue.DefaultRunBytes)
 	fill(x, 100_000, 1)
 	b.ReportAllocs()
 	for i := 0; b.Loop(); i++ {
@@ -125,7 +134,7 @@ func BenchmarkBounds100000Queues(b *testing.B) {
 }
 
 func BenchmarkCheckpointOfAMillionEntries(b *testing.B) {
-	x := queue.New()
+	x := queue.New(queue.DefaultRunBytes)
 	fill(x, 8, 125_000)
 	for b.Loop() {
 		if err := x.Checkpoint(io.Discard); err != nil {

@@ -16,7 +16,7 @@ func TestADirectoryFindsExactlyTheLinesThatAreIn(t *testing.T) {
 		})
 		for _, q := range rapid.SliceOfN(queues, 0, 500).Draw(t, "toggled") {
 			if twin[q] == nil {
-				twin[q] = newLine(q)
+				twin[q] = newLine(q, 0, 0)
 				d.add(twin[q])
 			} else {
 				d.remove(q)
@@ -46,4 +46,41 @@ func TestADirectoryFindsExactlyTheLinesThatAreIn(t *testing.T) {
 			t.Fatalf("%d lines listed, %d counted, expected %d; %d of %d slots used", n, d.lines, len(twin), d.used, slots)
 		}
 	})
+}
+
+func TestADirectoryStaysAtMostThreeQuartersFullHoweverManyComeAndGo(t *testing.T) {
+	t.Parallel()
+	d := newDirectory()
+	for i := range uint32(10_000) {
+		q := event.Queue{Topic: 1, ID: i}
+		d.add(newLine(q, 0, 0))
+		if slots := len(*d.slots.Load()); 4*d.used > 3*slots || slots > 256 {
+			t.Fatalf("%d of %d slots used by %d lines", d.used, slots, d.lines)
+		}
+		if i >= 50 {
+			d.remove(event.Queue{Topic: 1, ID: i - 50})
+		}
+	}
+}
+
+func TestALineThatIsGoneIsNotTheLineOfQueueZero(t *testing.T) {
+	t.Parallel()
+	d, zero := newDirectory(), event.Queue{}
+	d.add(newLine(zero, 0, 0))
+	d.remove(zero)
+	if l := d.find(zero); l != nil {
+		t.Fatalf("found %p", l)
+	}
+}
+
+func TestADeletedTopicLeavesNothingBehind(t *testing.T) {
+	t.Parallel()
+	s := newState()
+	for id := range uint32(3) {
+		s.add(newLine(event.Queue{Topic: 1, ID: id}, 0, 0))
+	}
+	s.remove(1, 7)
+	if len(s.topics) != 0 || s.lines.lines != 0 {
+		t.Fatalf("%d topics and %d lines left", len(s.topics), s.lines.lines)
+	}
 }

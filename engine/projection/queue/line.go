@@ -6,70 +6,78 @@ import (
 	"sync/atomic"
 
 	"github.com/apogeemq/apogee/engine/event"
+	"github.com/apogeemq/apogee/engine/indexfile"
 )
 
-// line keeps the entries of one queue and its counter. It is the seam behind which older runs
-// may live elsewhere: Index knows its methods and no chunk.
+// line keeps the counter of one queue and those of its entries that are in memory.
 //
 // The published list is never empty and never changed. Its chunks are in
 // order and without gaps; only the last one still takes entries. A chunk
 // without entries stands alone: it keeps the queue's counter.
 type line struct {
-	queue  event.Queue
-	chunks atomic.Pointer[[]*chunk]
+	queue   event.Queue
+	born    event.Position // of the queue's first event
+	floor   atomic.Int64   // oldest offset that is still in the log
+	removed atomic.Uint64  // one after the position of the event that deleted the topic; 0: alive
+	chunks  atomic.Pointer[[]*chunk]
 }
 
-func newLine(q event.Queue) *line {
-	l := &line{queue: q}
-	l.publish([]*chunk{newChunk(0, 0, 0)})
+// newLine returns the line of a queue whose next offset is next and which
+// holds nothing in memory.
+func newLine(q event.Queue, born event.Position, next event.Offset) *line {
+	l := &line{queue: q, born: born}
+	l.publish([]*chunk{newChunk(next, nil, 0)})
 	return l
 }
 
 func (l *line) publish(list []*chunk) { l.chunks.Store(&list) }
 
-// bounds returns the oldest offset held and the next one.
+// bounds returns the oldest offset held anywhere and the next one.
 func (l *line) bounds() (first, next event.Offset) {
 	list := *l.chunks.Load()
-	return list[0].first, list[len(list)-1].end()
+	return event.Offset(l.floor.Load()), list[len(list)-1].end()
 }
 
-// segment is the base position of the newest entry's segment, 0 without one.
-func (l *line) segment() event.Position {
-	list := *l.chunks.Load()
-	return list[len(list)-1].segment
+// raise moves the floor up.
+func (l *line) raise(floor event.Offset) {
+	l.floor.Store(max(l.floor.Load(), int64(floor)))
 }
 
-// put gives p the next offset. Segments never go back.
-func (l *line) put(segment event.Position, p packed, timestamp int64) {
+// put gives s the next offset.
+func (l *line) put(run *Run, s indexfile.Slot) {
 	list := *l.chunks.Load()
 	last := list[len(list)-1]
-	if last.segment != segment || last.full() {
-		last = l.extend(list, segment)
+	if last.run != run {
+		run.touched = append(run.touched, l)
 	}
-	last.put(p, timestamp)
+	if last.run != run || last.full() {
+		last = l.extend(list, run)
+	}
+	last.put(s)
 }
 
-// extend publishes a list whose last chunk has room for an entry of segment.
-func (l *line) extend(list []*chunk, segment event.Position) *chunk {
+// extend publishes a list whose last chunk has room for an entry of run.
+func (l *line) extend(list []*chunk, run *Run) *chunk {
 	end := len(list) - 1
 	last := list[end]
-	sameRun := last.segment == segment
+	sameRun := last.run == run
 	switch {
 	case last.count.Load() == 0, sameRun && len(last.entries) < chunkEntriesMax:
-		last = last.grown(segment)
+		last = last.grown(run)
 		list = append(slices.Clip(list[:end]), last)
 	case sameRun:
-		last = newChunk(last.end(), segment, chunkEntriesMax)
+		last = newChunk(last.end(), run, chunkEntriesMax)
 		list = append(list, last)
 	default:
-		last = newChunk(last.end(), segment, chunkEntriesMin)
+		last = newChunk(last.end(), run, chunkEntriesMin)
 		list = append(list, last)
 	}
 	l.publish(list)
 	return last
 }
 
-// read copies entries from offset from on to dst and returns how many.
+// read copies entries from offset from on to dst and returns how many: none
+// where the offset is not in memory.
 func (l *line) read(from event.Offset, dst []Entry) int {
 	list := *l.chunks.Load()
 	at := sort.Search(len(list), func(i int) bool { return list[i].first > from }) - 1
@@ -86,45 +94,53 @@ func (l *line) read(from event.Offset, dst []Entry) int {
 	return n
 }
 
-// blockAt returns offsets between which time passes ms.
-func (l *line) blockAt(ms int64) (from, to event.Offset) {
+// offsetAt is the offset of the first entry in memory at or after a position,
+// the next offset where none is. whole is false when that entry may be
+// preceded by others, not in memory, that are at or after the position too.
+func (l *line) offsetAt(position event.Position) (offset event.Offset, whole bool) {
 	list := *l.chunks.Load()
-	at := sort.Search(len(list), func(i int) bool { return !list[i].startsBefore(ms) }) - 1
+	at := sort.Search(len(list), func(i int) bool { return !list[i].startsBefore(position) }) - 1
 	if at < 0 {
-		return list[0].first, list[0].first
+		return list[0].first, false
 	}
-	return list[at].blockBefore(ms)
+	return list[at].offsetAt(position), true
 }
 
-// drop removes the entries of segments below base and keeps the counter.
-func (l *line) drop(base event.Position) {
+// drop removes the entries that a condition names, which are the oldest ones,
+// from memory and returns the offset after them.
+func (l *line) drop(gone func(*Run) bool) event.Offset {
 	list := *l.chunks.Load()
-	kept := sort.Search(len(list), func(i int) bool { return list[i].segment >= base })
+	kept := 0
+	for kept < len(list) && list[kept].run != nil && gone(list[kept].run) {
+		kept++
+	}
 	last := list[len(list)-1]
 	switch {
-	case kept == 0, last.count.Load() == 0:
+	case kept == 0:
+		return list[0].first
 	case kept == len(list):
-		l.publish([]*chunk{newChunk(last.end(), 0, 0)})
-	default:
-		l.publish(slices.Clone(list[kept:]))
+		l.publish([]*chunk{newChunk(last.end(), nil, 0)})
+		return last.end()
 	}
+	l.publish(slices.Clone(list[kept:]))
+	return list[kept].first
 }
 
-// runs splits the published chunks by segment, oldest first.
-func (l *line) runs() [][]*chunk {
+// inRun returns the queue's chunks of a run that is sealed.
+func (l *line) inRun(run *Run) []*chunk {
 	list := *l.chunks.Load()
-	var runs [][]*chunk
-	for len(list) > 0 && list[0].count.Load() > 0 {
-		n := sort.Search(len(list), func(i int) bool { return list[i].segment > list[0].segment })
-		runs = append(runs, list[:n])
-		list = list[n:]
+	for len(list) > 0 && list[0].run != run {
+		list = list[1:]
 	}
-	return runs
+	n := 0
+	for n < len(list) && list[n].run == run {
+		n++
+	}
+	return list[:n]
 }
 
-// shift moves all offsets up by n. Nobody reads the line yet.
-func (l *line) shift(n event.Offset) {
-	for _, c := range *l.chunks.Load() {
-		c.first += n
-	}
+// aliveAt reports whether the queue's topic was not deleted before a position.
+func (l *line) aliveAt(position event.Position) bool {
+	removed := l.removed.Load()
+	return removed == 0 || removed > uint64(position)
 }

@@ -8,7 +8,7 @@ import (
 	"github.com/apogeemq/apogee/engine/projection/queue"
 )
 
-func create() projection.Projection { return queue.New() }
+func create() projection.Projection { return queue.New(queue.DefaultRunBytes) }
 
 func TestTheProjectionPassesTheSuite(t *testing.T) {
 	t.Parallel()

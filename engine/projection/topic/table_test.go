@@ -1,6 +1,9 @@
 package topic_test
 
 import (
+	"bytes"
+	"encoding/binary"
+	"errors"
 	"fmt"
 	"math"
 	"strings"
@@ -131,6 +134,36 @@ func TestBytesNoProposerLetsThroughPanic(t *testing.T) {
 			}()
 			topic.New().Apply(projection.Place{Position: 77}, e)
 		}()
+	}
+}
+
+func TestRestoreNamesWhatMakesNoSense(t *testing.T) {
+	t.Parallel()
+	config := event.AppendTopicConfig(nil, event.TopicConfig{Name: "orders"})
+	checkpoint := func(lastID uint32, ids ...uint32) []byte {
+		le := binary.LittleEndian
+		b := le.AppendUint32(le.AppendUint32(nil, 1), lastID)
+		b = le.AppendUint32(le.AppendUint64(b, 99), uint32(len(ids)))
+		for _, id := range ids {
+			b = le.AppendUint64(le.AppendUint32(b, id), 0)
+			b = append(le.AppendUint32(b, uint32(len(config))), config...)
+		}
+		return b
+	}
+	for want, b := range map[string][]byte{
+		`topic id 2 has the name "orders" of another topic`: checkpoint(2, 1, 2),
+		"topic id 1 comes after 2":                          checkpoint(2, 2, 1),
+		"topic id 0 comes after 0":                          checkpoint(2, 0),
+		"topic id 3 comes after 0, the last is 2":           checkpoint(2, 3),
+	} {
+		table := topic.New()
+		if err := table.Restore(bytes.NewReader(b)); !errors.Is(err, projection.ErrCorrupt) || !strings.Contains(err.Error(), want) {
+			t.Errorf("got %v, expected ErrCorrupt with %q", err, want)
+		}
+	}
+	table := topic.New()
+	if err := table.Restore(bytes.NewReader(checkpoint(2, 1))); err != nil || table.NextID() != 3 || table.Version() != 99 {
+		t.Errorf("next id %d, version %d, %v", table.NextID(), table.Version(), err)
 	}
 }
 

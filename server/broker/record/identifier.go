@@ -2,6 +2,8 @@ package record
 
 import (
 	"encoding/binary"
+	"encoding/hex"
+	"fmt"
 	"net/netip"
 	"sync/atomic"
 	"time"
@@ -22,6 +24,21 @@ func AppendMessageID(dst []byte, storeHost netip.AddrPort, position int64) []byt
 	at := putHost(raw[:], 0, storeHost)
 	binary.BigEndian.PutUint64(raw[at:], uint64(position))
 	return appendHex(dst, raw[:at+8])
+}
+
+// ParseMessageID reads the position out of an id that AppendMessageID made.
+// An error is the caller's fault.
+func ParseMessageID(id string) (position int64, err error) {
+	raw, err := hex.DecodeString(id)
+	if err != nil || len(raw) != hostBytesIPv4+8 && len(raw) != hostBytesIPv6+8 {
+		return 0, fmt.Errorf("read message id [%.*s]: it needs %d or %d hexadecimal digits",
+			2*messageIDBytesMax, id, 2*(hostBytesIPv4+8), 2*messageIDBytesMax)
+	}
+	position = int64(binary.BigEndian.Uint64(raw[len(raw)-8:]))
+	if position < 0 {
+		return 0, fmt.Errorf("read message id %s: position %d is negative", id, position)
+	}
+	return position, nil
 }
 
 func appendHex(dst, b []byte) []byte {

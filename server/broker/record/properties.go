@@ -109,6 +109,8 @@ type Additions struct {
 	Region  string
 	Trace   string // "true" or "false"
 	Cluster string
+	// DelayLevel takes the place of the producer's, "" keeps that.
+	DelayLevel string
 }
 
 // AppendSent appends to dst the properties of a message as they are stored:
@@ -121,6 +123,10 @@ func AppendSent(dst []byte, sent Properties, add Additions, uniqueKey []byte) []
 		switch string(name) {
 		case propertyRegion, propertyTrace, propertyCluster, propertyPopCheckpoint:
 			continue
+		case propertyDelayLevel:
+			if add.DelayLevel != "" {
+				continue
+			}
 		}
 		dst = append(dst, name...)
 		dst = append(dst, nameEnd)
@@ -130,6 +136,7 @@ func AppendSent(dst []byte, sent Properties, add Additions, uniqueKey []byte) []
 	dst = appendProperty(dst, propertyRegion, add.Region)
 	dst = appendProperty(dst, propertyTrace, add.Trace)
 	dst = appendProperty(dst, propertyCluster, add.Cluster)
+	dst = appendProperty(dst, propertyDelayLevel, add.DelayLevel)
 	return appendProperty(dst, propertyUniqueKey, uniqueKey)
 }
 

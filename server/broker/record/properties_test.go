@@ -74,6 +74,17 @@ func TestStoredPropertiesAreTheSentOnesPlusTheBrokers(t *testing.T) {
 	})
 }
 
+func TestDelayLevelOfTheBrokerReplacesTheProducers(t *testing.T) {
+	t.Parallel()
+	sent := Properties("DELAY\x013\x02a\x01b\x02DELAY\x014\x02")
+	for level, want := range map[string]string{"": "4", "0": "0"} {
+		got := collect(AppendSent(nil, sent, Additions{DelayLevel: level}, nil))
+		if diff := cmp.Diff(map[string]string{"DELAY": want, "a": "b"}, got); diff != "" {
+			t.Errorf("level %q (-want +got):\n%s", level, diff)
+		}
+	}
+}
+
 func TestUniqueKeyOfTheProducerIsKept(t *testing.T) {
 	t.Parallel()
 	got := AppendSent(nil, Properties("UNIQ_KEY\x01mine\x02"), Additions{}, nil)
@@ -133,6 +144,21 @@ func TestMessageIDNamesHostAndPosition(t *testing.T) {
 	} {
 		if got := string(AppendMessageID(nil, netip.MustParseAddrPort(host), 4096)); got != want {
 			t.Errorf("id of %s at 4096 is %s, want %s", host, got, want)
+		}
+	}
+}
+
+func TestPositionIsReadBackFromAMessageID(t *testing.T) {
+	t.Parallel()
+	for _, host := range []string{"127.0.0.1:10911", "[2001:db8::1]:10911"} {
+		id := string(AppendMessageID(nil, netip.MustParseAddrPort(host), 1<<40+7))
+		if got, err := ParseMessageID(id); got != 1<<40+7 || err != nil {
+			t.Errorf("position of %s is %d, %v", id, got, err)
+		}
+		for _, bad := range []string{"", id[2:], id + "00", "Z" + id[1:], id[:len(id)-16] + "FFFFFFFFFFFFFFFF"} {
+			if _, err := ParseMessageID(bad); err == nil {
+				t.Errorf("%q was read as a message id", bad)
+			}
 		}
 	}
 }

@@ -1,0 +1,136 @@
+package engine
+
+import (
+	"bytes"
+	"flag"
+	"fmt"
+	"go/ast"
+	"go/doc/comment"
+	"go/parser"
+	"go/token"
+	"os"
+	"strings"
+	"testing"
+)
+
+var updateFormat = flag.Bool("update-format", false, "write docs/FORMAT.md anew")
+
+const formatDocument = "../docs/FORMAT.md"
+
+const formatIntroduction = `# Formats
+
+Every byte that Apogee writes to disk. The text is that of the packages' own documentation, gathered here by
+` + "`go test ./engine -run FormatDocument -update-format`" + `; a test holds the two together. Each format has golden
+files in its package's ` + "`testdata`" + `, and each decoder a fuzz test.
+
+All numbers are little-endian and all checksums CRC-32C (Castagnoli), unless a section says otherwise. A seed made
+from the log's random id begins most checksums, so that bytes of another log never pass.
+
+| what | where | part of the log |
+|---|---|---|
+| event: envelope and payload | in frames | yes |
+| frame, segment, records (meta, mark, cut) | the log's folder | yes |
+| base checkpoint | ` + "`base`" + ` in the log's folder | yes |
+| index file | ` + "`index/*.idx`" + ` | no: rebuilt from the log |
+| state checkpoint | ` + "`index/*.state`" + ` | no: rebuilt from the log |
+
+A format that changes gets a new version number; a version is never given another meaning. A program that meets a
+newer version of what is part of the log stops and says so; what is not part of the log it rebuilds.
+`
+
+// formatParts are the places where the text stands, in the document's order.
+var formatParts = []struct{ title, file, symbol string }{
+	{"Event", "event/doc.go", ""},
+	{"Payload: topic", "event/topic_config.go", "TopicConfig"},
+	{"Payload: offsets", "event/offset_commit.go", "AppendOffsetCommits"},
+	{"Payload: group", "event/group_config.go", "GroupConfig"},
+	{"Payload: group deleted", "event/group_config.go", "GroupDeletion"},
+	{"Log", "commitlog/doc.go", ""},
+	{"Checkpoint", "checkpoint/doc.go", ""},
+	{"Checkpoint section: queue", "projection/queue/doc.go", ""},
+	{"Checkpoint section: topic", "projection/topic/doc.go", ""},
+	{"Checkpoint section: offset", "projection/offset/doc.go", ""},
+	{"Checkpoint section: group", "projection/group/doc.go", ""},
+	{"Index file", "indexfile/doc.go", ""},
+}
+
+func TestTheFormatDocumentSaysWhatThePackagesSay(t *testing.T) {
+	t.Parallel()
+	var b bytes.Buffer
+	b.WriteString(formatIntroduction)
+	for _, part := range formatParts {
+		fmt.Fprintf(&b, "\n## %s\n\n%s", part.title, markdown(t, part.file, part.symbol))
+	}
+	if *updateFormat {
+		if err := os.WriteFile(formatDocument, b.Bytes(), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got, err := os.ReadFile(formatDocument)
+	if err != nil || !bytes.Equal(got, b.Bytes()) {
+		t.Fatalf("docs/FORMAT.md is not what the packages say: run go test ./engine -run FormatDocument -update-format; %v", err)
+	}
+}
+
+// markdown is the documentation of a package, or of one name in it.
+func markdown(t *testing.T, file, symbol string) []byte {
+	t.Helper()
+	tree, err := parser.ParseFile(token.NewFileSet(), file, nil, parser.ParseComments)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := tree.Doc.Text()
+	if symbol != "" {
+		text = documentationOf(tree, symbol)
+	}
+	if text == "" {
+		t.Fatalf("%s: no documentation of %q", file, symbol)
+	}
+	var p comment.Parser
+	printer := comment.Printer{HeadingLevel: 3, HeadingID: func(*comment.Heading) string { return "" },
+		DocLinkURL: func(*comment.DocLink) string { return "" }}
+	return wrap(printer.Markdown(p.Parse(text)))
+}
+
+// wrap gives code blocks fences and leaves all else as it is printed.
+func wrap(text []byte) []byte {
+	var out []string
+	inside := false
+	for _, line := range strings.Split(strings.TrimRight(string(text), "\n"), "\n") {
+		code := strings.HasPrefix(line, "\t")
+		switch {
+		case code && !inside:
+			out = append(out, "```text")
+		case !code && inside && line != "":
+			last := len(out) - 1
+			for out[last] == "" {
+				last--
+			}
+			out = append(out[:last+1], "```", "")
+		}
+		inside = code || inside && line == ""
+		out = append(out, strings.TrimPrefix(line, "\t"))
+	}
+	if inside {
+		out = append(out, "```")
+	}
+	return []byte(strings.Join(out, "\n") + "\n")
+}
+
+func documentationOf(tree *ast.File, symbol string) string {
+	for _, d := range tree.Decls {
+		switch d := d.(type) {
+		case *ast.FuncDecl:
+			if d.Name.Name == symbol {
+				return d.Doc.Text()
+			}
+		case *ast.GenDecl:
+			for _, s := range d.Specs {
+				if s, ok := s.(*ast.TypeSpec); ok && s.Name.Name == symbol {
+					return d.Doc.Text()
+				}
+			}
+		}
+	}
+	return ""
+}

@@ -1,0 +1,254 @@
+package replication
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/hashicorp/raft"
+
+	"github.com/apogeemq/apogee/engine/checkpoint"
+	"github.com/apogeemq/apogee/engine/disk"
+	"github.com/apogeemq/apogee/engine/disk/simdisk"
+	"github.com/apogeemq/apogee/engine/event"
+)
+
+var update = flag.Bool("update", false, "write the golden files anew")
+
+func openStable(t testing.TB, d disk.Disk, lastTerm event.Term) *StableStore {
+	t.Helper()
+	s, err := OpenStableStore(d, testLog, lastTerm)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// vote is what Raft does when it votes.
+func vote(s *StableStore, term uint64, candidate string) error {
+	if err := s.SetUint64([]byte("LastVoteTerm"), term); err != nil {
+		return err
+	}
+	return s.Set([]byte("LastVoteCand"), []byte(candidate))
+}
+
+// state reads what Raft reads.
+func state(t testing.TB, s *StableStore) (term, voteTerm uint64, candidate string) {
+	t.Helper()
+	term, err1 := s.GetUint64([]byte("CurrentTerm"))
+	voteTerm, err2 := s.GetUint64([]byte("LastVoteTerm"))
+	b, err3 := s.Get([]byte("LastVoteCand"))
+	if err := errors.Join(err1, err2, err3); err != nil {
+		t.Fatal(err)
+	}
+	if len(b) == 0 && b != nil {
+		t.Error("no candidate is empty, not nil: Raft takes it for a vote")
+	}
+	return term, voteTerm, string(b)
+}
+
+func TestTheStableStoreOfANewGroupMemberIsEmpty(t *testing.T) {
+	t.Parallel()
+	s := openStable(t, simdisk.New(1, simdisk.Options{}), 0)
+	if term, voteTerm, candidate := state(t, s); term != 0 || voteTerm != 0 || candidate != "" {
+		t.Errorf("term %d, vote in %d for %q", term, voteTerm, candidate)
+	}
+	if b, err := s.Get([]byte("other")); len(b) != 0 || err != nil {
+		t.Errorf("an unknown key: %q, %v; Raft expects nothing", b, err)
+	}
+	if n, err := s.GetUint64([]byte("other")); n != 0 || err != nil {
+		t.Errorf("an unknown key: %d, %v; Raft expects 0", n, err)
+	}
+	if err := s.Set([]byte("other"), nil); err == nil {
+		t.Error("a value was stored for an unknown key")
+	}
+	if err := s.Set([]byte("LastVoteCand"), make([]byte, 4096)); err == nil {
+		t.Error("a candidate was stored that could not be read back")
+	}
+	if err := s.SetUint64([]byte("LastVoteCand"), 1); err == nil {
+		t.Error("a number was stored for an unknown key")
+	}
+}
+
+func TestTheTermOfASingleNodesLogIsThatOfItsLastFrame(t *testing.T) {
+	t.Parallel()
+	s := openStable(t, simdisk.New(1, simdisk.Options{}), 7)
+	if term, _, candidate := state(t, s); term != 7 || candidate != "" {
+		t.Errorf("term %d, candidate %q", term, candidate)
+	}
+}
+
+func TestRaftFindsItsKeysInTheStableStore(t *testing.T) {
+	t.Parallel()
+	s := openStable(t, simdisk.New(1, simdisk.Options{}), 0)
+	logs, snapshots := raft.NewInmemStore(), raft.NewInmemSnapshotStore()
+	address, transport := raft.NewInmemTransport("")
+	defer transport.Close()
+	if found, err := raft.HasExistingState(logs, s, snapshots); found || err != nil {
+		t.Fatalf("an empty store has state: %v, %v", found, err)
+	}
+	c := raft.DefaultConfig()
+	c.LocalID = "a"
+	voters := raft.Configuration{Servers: []raft.Server{{ID: "a", Address: address}}}
+	if err := raft.BootstrapCluster(c, logs, s, snapshots, transport, voters); err != nil {
+		t.Fatal(err)
+	}
+	if term, _, _ := state(t, s); term != 1 {
+		t.Errorf("Raft stored term 1, %d was read", term)
+	}
+}
+
+func TestAVoteOfAnOlderTermDoesNotStandInANewOne(t *testing.T) {
+	t.Parallel()
+	s := openStable(t, simdisk.New(1, simdisk.Options{}), 0)
+	if err := vote(s, 4, "a"); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.SetUint64([]byte("LastVoteTerm"), 4); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, candidate := state(t, s); candidate != "a" {
+		t.Errorf("the vote in the same term was forgotten: %q", candidate)
+	}
+	if err := s.SetUint64([]byte("LastVoteTerm"), 5); err != nil {
+		t.Fatal(err)
+	}
+	if _, voteTerm, candidate := state(t, s); voteTerm != 5 || candidate != "" {
+		t.Errorf("a crash here leaves a vote for %q in term %d, that nobody gave", candidate, voteTerm)
+	}
+}
+
+// TestTermAndVoteSurvivePowerCutsAtEveryStep cuts the power in each step of
+// some elections: what a Set has returned for is there, and no vote appears that
+// was not given in that term.
+func TestTermAndVoteSurvivePowerCutsAtEveryStep(t *testing.T) {
+	t.Parallel()
+	for _, seed := range seedList() {
+		for cut := uint64(1); electAndCut(t, seed, cut); cut++ {
+		}
+	}
+}
+
+// electAndCut reports whether the power went during the elections.
+func electAndCut(t *testing.T, seed, cut uint64) bool {
+	t.Helper()
+	d := simdisk.New(seed, simdisk.Options{})
+	s := openStable(t, d, 0)
+	d.CrashAfter(cut)
+	votes := map[uint64]string{0: ""}
+	var term, voteTerm uint64
+	for next := uint64(1); next <= 4; next++ {
+		if s.SetUint64([]byte("CurrentTerm"), next) != nil {
+			break
+		}
+		term = next
+		candidate := fmt.Sprint("node ", next%3)
+		votes[next] = candidate
+		if vote(s, next, candidate) != nil {
+			break
+		}
+		voteTerm = next
+	}
+	crashed := d.Crashed()
+	s = openStable(t, d.Crash(), 0)
+	gotTerm, gotVoteTerm, candidate := state(t, s)
+	given := votes[gotVoteTerm]
+	if gotTerm < term || gotTerm > term+1 || gotVoteTerm < voteTerm || candidate != given && (candidate != "" || gotVoteTerm == voteTerm) {
+		t.Fatalf("term %d was stored, a vote in term %d; after the cut in step %d: term %d, vote in %d for %q\nreplay: %s",
+			term, voteTerm, cut, gotTerm, gotVoteTerm, candidate, replay("TestTermAndVoteSurvivePowerCutsAtEveryStep")(seed))
+	}
+	return crashed
+}
+
+func TestADamagedStableFileIsRefused(t *testing.T) {
+	t.Parallel()
+	v := stableValues{term: 9, voteTerm: 8, candidate: []byte("node")}
+	whole := v.encode(testLog.Seed())
+	damaged := map[string][]byte{
+		"shortened": whole[:len(whole)-1], "lengthened": append(bytes.Clone(whole), 0), "empty": {}, "foreign": v.encode(7),
+	}
+	for bit := range len(whole) * 8 {
+		b := bytes.Clone(whole)
+		b[bit/8] ^= 1 << (bit % 8)
+		damaged[fmt.Sprint("bit ", bit)] = b
+	}
+	for name, b := range damaged {
+		d := simdisk.New(1, simdisk.Options{})
+		if err := disk.WriteWhole(d, stableName, b); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := OpenStableStore(d, testLog, 0); !errors.Is(err, checkpoint.ErrCorrupt) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+func TestAStableFileOfANewerVersionIsRefusedAsSuch(t *testing.T) {
+	t.Parallel()
+	b := stableValues{term: 9}.encode(testLog.Seed())
+	binary.LittleEndian.PutUint32(b[8:], 2)
+	binary.LittleEndian.PutUint32(b[4:], event.Checksum(testLog.Seed(), b[8:]))
+	if _, err := decodeStable(b, testLog.Seed()); !errors.Is(err, checkpoint.ErrVersion) {
+		t.Error(err)
+	}
+}
+
+func TestAStableFileThatIsBehindTheLogIsRefused(t *testing.T) {
+	t.Parallel()
+	d := simdisk.New(1, simdisk.Options{})
+	if err := openStable(t, d, 0).SetUint64([]byte("CurrentTerm"), 5); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := OpenStableStore(d, testLog, 6); !errors.Is(err, checkpoint.ErrCorrupt) {
+		t.Errorf("the log has frames of term 6: %v", err)
+	}
+	openStable(t, d, 5)
+}
+
+func TestTheStableFileIsThatOfVersion1(t *testing.T) {
+	t.Parallel()
+	d := simdisk.New(1, simdisk.Options{})
+	s := openStable(t, d, 3)
+	if err := vote(s, 4, "0123456789abcdef"); err != nil {
+		t.Fatal(err)
+	}
+	got, err := disk.ReadWhole(d, stableName, 1<<20)
+	if err != nil {
+		t.Fatal(err)
+	}
+	name := filepath.Join("testdata", "stable-v1")
+	if *update {
+		if err := os.WriteFile(name, got, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(got, want) {
+		t.Errorf("the file is\n%x\nversion 1 is\n%x", got, want)
+	}
+	v, err := decodeStable(want, testLog.Seed())
+	if err != nil || v.term != 3 || v.voteTerm != 4 || string(v.candidate) != "0123456789abcdef" {
+		t.Errorf("%+v, %v", v, err)
+	}
+}
+
+func FuzzDecodeStable(f *testing.F) {
+	v := stableValues{term: 9, voteTerm: 8, candidate: []byte("node")}
+	f.Add(v.encode(testLog.Seed()))
+	f.Add([]byte{})
+	f.Add(make([]byte, stableBytes))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		v, err := decodeStable(b, testLog.Seed())
+		if err == nil && !bytes.Equal(v.encode(testLog.Seed()), b) {
+			t.Errorf("%x is read as %+v, which is written as %x", b, v, v.encode(testLog.Seed()))
+		}
+	})
+}

@@ -1,0 +1,139 @@
+package broker
+
+import (
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/apogeemq/apogee/server/remoting"
+)
+
+// connectionBody is RocketMQ's Connection.
+type connectionBody struct {
+	Address  string `json:"clientAddr"`
+	Client   string `json:"clientId"`
+	Language string `json:"language"`
+	Version  int32  `json:"version"`
+}
+
+// consumersBody is RocketMQ's ConsumerConnection.
+type consumersBody struct {
+	Connections   []connectionBody            `json:"connectionSet"`
+	FromWhere     string                      `json:"consumeFromWhere"`
+	Kind          string                      `json:"consumeType"`
+	Model         string                      `json:"messageModel"`
+	Subscriptions map[string]subscriptionData `json:"subscriptionTable"`
+}
+
+// producerBody is RocketMQ's ProducerInfo.
+type producerBody struct {
+	Client   string `json:"clientId"`
+	Language string `json:"language"`
+	SeenAt   int64  `json:"lastUpdateTimestamp"`
+	Address  string `json:"remoteIP"`
+	Version  int32  `json:"version"`
+}
+
+func (s *session) connection(c *remoting.Conn) connectionBody {
+	return connectionBody{Address: c.RemoteAddr().String(), Client: s.client, Language: remoting.LanguageName(s.language), Version: s.version}
+}
+
+func sortConnections(list []connectionBody) {
+	slices.SortFunc(list, func(a, b connectionBody) int {
+		return strings.Compare(a.Client+" "+a.Address, b.Client+" "+b.Address)
+	})
+}
+
+// consumers shows the online members of a group.
+func (c *clients) consumers(name string) (consumersBody, bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	g := c.groups[name]
+	if g == nil {
+		return consumersBody{}, false
+	}
+	b := consumersBody{FromWhere: g.fromWhere, Kind: g.kind, Model: g.model, Subscriptions: make(map[string]subscriptionData)}
+	for conn := range g.members {
+		b.Connections = append(b.Connections, c.sessions[conn].connection(conn))
+	}
+	for topic, s := range g.subscriptions {
+		b.Subscriptions[topic] = s.told
+	}
+	sortConnections(b.Connections)
+	return b, true
+}
+
+// producers shows the online members of a producer group; none if it is unknown.
+func (c *clients) producers(name string) []connectionBody {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var list []connectionBody
+	for conn, s := range c.sessions {
+		if _, member := s.producers[name]; member {
+			list = append(list, s.connection(conn))
+		}
+	}
+	sortConnections(list)
+	return list
+}
+
+// allProducers shows the online members of all producer groups.
+func (c *clients) allProducers() map[string][]producerBody {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	groups := make(map[string][]producerBody)
+	for conn, s := range c.sessions {
+		for name := range s.producers {
+			groups[name] = append(groups[name], producerBody{
+				Client: s.client, Language: remoting.LanguageName(s.language), SeenAt: s.seen.UnixMilli(),
+				Address: "/" + conn.RemoteAddr().String(), Version: s.version, // the slash is Java's
+			})
+		}
+	}
+	for _, list := range groups {
+		slices.SortFunc(list, func(a, b producerBody) int { return strings.Compare(a.Client+a.Address, b.Client+b.Address) })
+	}
+	return groups
+}
+
+// consumersOf are the online groups that subscribe to a topic, in order.
+func (c *clients) consumersOf(topic string) []string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var names []string
+	for name, g := range c.groups {
+		if g.subscriptions[topic] != nil {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
+// subscribed are the topics that an online group subscribes to, in order; none
+// when it is not online.
+func (c *clients) subscribed(group string) []string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	g := c.groups[group]
+	if g == nil {
+		return nil
+	}
+	return slices.Sorted(maps.Keys(g.subscriptions))
+}
+
+// member is the connection of one member of a group, nil when it is not online.
+func (c *clients) member(group, client string) *remoting.Conn {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	g := c.groups[group]
+	if g == nil {
+		return nil
+	}
+	for conn, name := range g.members {
+		if name == client {
+			return conn
+		}
+	}
+	return nil
+}
