@@ -6,6 +6,7 @@ import (
 	"github.com/apogeemq/apogee/bench/baseline"
 	"github.com/apogeemq/apogee/bench/floor"
 	"github.com/apogeemq/apogee/bench/load"
+	"github.com/apogeemq/apogee/bench/log"
 )
 
 // Command is `apogee bench`: load generators, the floor server and the
@@ -13,6 +14,6 @@ import (
 // canceled, and release what they hold.
 func Command() *cobra.Command {
 	cmd := &cobra.Command{Use: "bench", Short: "Measure a broker, a disk path and Apache RocketMQ"}
-	cmd.AddCommand(load.SendCommand(), load.PullCommand(), floor.Command(), baseline.Command())
+	cmd.AddCommand(load.SendCommand(), load.PullCommand(), floor.Command(), baseline.Command(), log.Command())
 	return cmd
 }

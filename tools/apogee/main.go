@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/apogeemq/apogee/bench"
+	"github.com/apogeemq/apogee/tools/log"
 )
 
 // echoTime: a Ctrl-C reaches the whole process group, and make, timeout and
@@ -27,7 +28,7 @@ func main() {
 	go obey(signals, cancel)
 	if err := rootCommand().ExecuteContext(ctx); err != nil {
 		fmt.Fprintln(os.Stderr, "apogee:", err)
-		os.Exit(1)
+		os.Exit(exitStatus(err))
 	}
 }
 
@@ -52,6 +53,6 @@ func rootCommand() *cobra.Command {
 		SilenceErrors: true,
 	}
 	root.CompletionOptions.HiddenDefaultCmd = true
-	root.AddCommand(serverCommand(), configCommand(), versionCommand(), bench.Command())
+	root.AddCommand(serverCommand(), configCommand(), versionCommand(), bench.Command(), log.Command())
 	return root
 }

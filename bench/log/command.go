@@ -1,0 +1,73 @@
+package log
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/spf13/cobra"
+)
+
+// Command is `bench log`.
+func Command() *cobra.Command {
+	var o Options
+	var asJSON bool
+	var svg string
+	cmd := &cobra.Command{
+		Use: "log", Short: "Measure the log and its floors without a network", Args: cobra.NoArgs,
+		Long: "Measure producers that store into the log, on io_uring and on plain system calls, and in the same run\n" +
+			"the floors: merged writes without format, a write per message, and the device. With the defaults it\n" +
+			"takes some eight minutes.",
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			o.Progress = func(text string) { fmt.Fprintln(cmd.ErrOrStderr(), text) }
+			r, err := Run(cmd.Context(), o)
+			if err != nil {
+				return err
+			}
+			if err := writePlot(svg, r); err != nil {
+				return err
+			}
+			if !asJSON {
+				return r.Print(cmd.OutOrStdout())
+			}
+			e := json.NewEncoder(cmd.OutOrStdout())
+			e.SetIndent("", "  ")
+			return e.Encode(r)
+		},
+	}
+	o.addFlags(cmd)
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print all samples and ratios as JSON")
+	cmd.Flags().StringVar(&svg, "svg", "", "`file` for a plot of latency against throughput")
+	return cmd
+}
+
+func (o *Options) addFlags(cmd *cobra.Command) {
+	f := cmd.Flags()
+	f.StringVar(&o.Dir, "dir", filepath.Join("bin", "bench-log"), "directory on the disk to measure; what is made there is removed")
+	f.IntSliceVar(&o.Sizes, "sizes", []int{256, 1 << 10, 4 << 10, 64 << 10, 1 << 20}, "bytes of a message")
+	f.IntSliceVar(&o.Depths, "depths", []int{1, 64, 512}, "producers")
+	f.StringSliceVar(&o.Modes, "modes", []string{string(Sync), string(Async)}, "when a message counts as stored")
+	f.StringSliceVar(&o.Engines, "engines", []string{ring, posix}, "I/O paths of the engine")
+	f.IntVar(&o.Rounds, "rounds", 3, "times that everything is measured")
+	f.DurationVar(&o.Warmup, "warmup", 300*time.Millisecond, "time before the measured one, of each sample")
+	f.DurationVar(&o.Duration, "duration", time.Second, "measured time of each sample")
+	f.Int64Var(&o.SegmentBytes, "segment-bytes", 1<<30, "size of the log's segments")
+	f.Int64Var(&o.FloorBytes, "floor-bytes", 256<<20, "size of the file that the floors write around in")
+}
+
+func writePlot(path string, r *Results) error {
+	if path == "" {
+		return nil
+	}
+	f, err := os.Create(path)
+	if err == nil {
+		err = errors.Join(r.Plot(f), f.Close())
+	}
+	if err != nil {
+		return fmt.Errorf("write plot: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,32 @@
+// Package log measures the log without a network: producers propose messages
+// to a single node and wait for each, as a broker's connections do.
+//
+// # Contenders
+//
+//	io_uring  the engine on its ring
+//	posix     the engine on pwrite and fdatasync
+//	group     the floor: the same producers, what waits is one merged write
+//	          (and one fdatasync in mode sync), without format, checks or index
+//	raw       a write (and an fdatasync) per message, at depth 1
+//	device    writes of 64 KiB, 16 in flight, without sync: once per round
+//
+// The floors write around in one file that was written with zeros before, past
+// the page cache. The engine begins each run with a new log, so its zero-fill
+// runs within the measured time; the bytes of it are counted apart.
+//
+// A run measures every cell (size, depth, mode) with every contender, in
+// rounds; the order of contenders turns with each round. Ratios are computed
+// between samples of the same cell in the same round; what is printed is the
+// median over the rounds.
+//
+// # What is counted
+//
+// Latency is the time from the call until the producer runs again. CPU time and
+// context switches are those of the process, producers included, so they
+// compare with each other and not with a broker's. Operations are counted where
+// the log hands them to the disk: writes, syncs, waits for completions (each
+// is one system call or none) and wake-ups from other goroutines; calls that
+// the Go runtime makes for itself are not. Written bytes are what these writes
+// carried, in whole blocks, over the bytes of bodies; what the process wrote
+// by the kernel's own count (/proc/self/io) is reported beside them.
+package log

@@ -1,0 +1,116 @@
+package log
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/apogeemq/apogee/engine/commitlog"
+	"github.com/apogeemq/apogee/engine/event"
+)
+
+// line is what dump shows of one event, or of a frame that holds none.
+type line struct {
+	Index        event.Index          `json:"index"`
+	Position     event.Position       `json:"position"`
+	Timestamp    int64                `json:"timestamp"`
+	Kind         string               `json:"kind"`
+	Topic        string               `json:"topic,omitempty"` // "" where the name is unknown
+	TopicID      event.TopicID        `json:"topicId,omitempty"`
+	Queue        uint32               `json:"queue"`
+	Offset       *event.Offset        `json:"offset,omitempty"` // none where it can't be counted
+	Tag          int32                `json:"tag,omitempty"`
+	Due          int64                `json:"due,omitempty"`
+	Keys         []uint64             `json:"keys,omitempty"` // hashes
+	PayloadBytes int                  `json:"payloadBytes"`
+	Message      *message             `json:"message,omitempty"`
+	Config       *event.TopicConfig   `json:"topicConfig,omitempty"`
+	Commits      []event.OffsetCommit `json:"commits,omitempty"`
+	Problem      string               `json:"problem,omitempty"` // the payload isn't what the kind says
+}
+
+// frameLine shows a frame that holds no events.
+func frameLine(f *commitlog.Frame) *line {
+	return &line{Index: f.Index, Position: f.Position, Timestamp: f.Timestamp, Kind: f.Kind.String(), PayloadBytes: int(f.DataBytes)}
+}
+
+// eventLine shows the envelope of an event.
+func eventLine(f *commitlog.Frame, e commitlog.Event) *line {
+	b := e.Bytes
+	l := &line{
+		Index: f.Index, Position: e.Position, Timestamp: e.Timestamp, Kind: b.Kind().String(), TopicID: b.Topic(),
+		Queue: b.Queue().ID, Tag: b.Tag(), Due: b.Due(), PayloadBytes: len(b.Payload()),
+	}
+	for i := range b.KeyCount() {
+		l.Keys = append(l.Keys, b.Key(i))
+	}
+	return l
+}
+
+// decode fills in the payload.
+func (l *line) decode(e event.Event, form bodyForm) {
+	var err error
+	switch e.Kind() {
+	case event.KindMessage:
+		if l.Message, err = decodeMessage(e.Payload(), form); err == nil && l.Topic == "" {
+			l.Topic = l.Message.Topic
+		}
+	case event.KindTopic:
+		var c event.TopicConfig
+		if c, err = event.DecodeTopicConfig(e.Payload()); err == nil {
+			l.Config = &c
+		}
+	case event.KindOffsets:
+		l.Commits, err = event.DecodeOffsetCommits(e.Payload())
+	}
+	if err != nil {
+		l.Problem = err.Error()
+	}
+}
+
+func (l *line) printJSON(w io.Writer) error { return json.NewEncoder(w).Encode(l) }
+
+// print writes the line and the payload below it.
+func (l *line) print(w io.Writer, names func(event.TopicID) string) error {
+	var b strings.Builder
+	fmt.Fprintf(&b, "index=%d position=%d time=%s kind=%s", l.Index, l.Position, timeText(l.Timestamp), l.Kind)
+	if l.TopicID != 0 {
+		fmt.Fprintf(&b, " topic=%s#%d queue=%d", quoted(l.Topic), l.TopicID, l.Queue)
+	}
+	if l.Offset != nil {
+		fmt.Fprintf(&b, " offset=%d", *l.Offset)
+	}
+	if l.Tag != 0 {
+		fmt.Fprintf(&b, " tag=%d", l.Tag)
+	}
+	if l.Due != 0 {
+		fmt.Fprintf(&b, " due=%s", timeText(l.Due))
+	}
+	if len(l.Keys) > 0 {
+		fmt.Fprintf(&b, " keys=%x", l.Keys)
+	}
+	fmt.Fprintf(&b, " payload=%d\n", l.PayloadBytes)
+	l.printPayload(&b, names)
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+func (l *line) printPayload(w io.Writer, names func(event.TopicID) string) {
+	if l.Problem != "" {
+		fmt.Fprintf(w, "  problem: %s\n", l.Problem)
+	}
+	if l.Message != nil {
+		l.Message.print(w)
+	}
+	if c := l.Config; c != nil {
+		fmt.Fprintf(w, "  name=%s read-queues=%d write-queues=%d\n", quoted(c.Name), c.ReadQueues, c.WriteQueues)
+		for _, a := range c.Attributes {
+			fmt.Fprintf(w, "  %s=%s\n", quoted(a.Key), quoted(a.Value))
+		}
+	}
+	for _, c := range l.Commits {
+		fmt.Fprintf(w, "  group=%s topic=%s#%d queue=%d offset=%d client=%s\n", quoted(c.Group), quoted(names(c.Queue.Topic)), c.Queue.Topic,
+			c.Queue.ID, c.Offset, quoted(c.Client))
+	}
+}
