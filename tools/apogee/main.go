@@ -1,4 +1,4 @@
-// Apogee is the one binary: broker and nameserver, and the tools around them.
+// Command apogee is the one binary: broker and nameserver, and the tools around them.
 // Each command has a file; what it does lives in the package it calls.
 package main
 
