@@ -21,7 +21,7 @@ var List = []Mutation{
 		Name: "no sync at all",
 		File: "engine/commitlog/flusher.go",
 		Old:  "	f.queue.SyncData(file, syncTag)\n",
-		New:  "	_ = file\n	f.syncing = false\n	f.log.durable.Store(uint64(f.covers))\n	f.log.moved()\n",
+		New:  "	_ = file\n	f.syncing = false\n	f.log.durable.Store(uint64(f.covers))\n	f.log.moved()\n	f.queue.Wake()\n",
 		Test: commitlogTests, Run: powerCuts,
 	},
 	{
@@ -141,7 +141,7 @@ var List = []Mutation{
 		File: "engine/commitlog/trim.go",
 		Old:  "	if _, err := all[1].openFile(); err != nil {\n		return nil\n	}\n",
 		New:  "",
-		Test: commitlogTests, Run: powerCuts,
+		Test: commitlogTests, Run: "TrimWaits",
 	},
 	{
 		Name: "a trimmed segment is reused under its readers",
