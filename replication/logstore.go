@@ -78,8 +78,11 @@ func (s *LogStore) LastIndex() (uint64, error) {
 	return uint64(end), nil
 }
 
-// logGone is the type of an entry that a Reset has dropped while Raft still
-// counts on it. Raft panics if it is ever asked to apply one.
+// logGone is the type of an entry whose data isn't there: of the one before a
+// trimmed log, and of those that a Reset has dropped while Raft still counts on
+// them. No store accepts it, so that it never passes for an entry: a replica
+// may be reading entries to send them when they are trimmed. Raft panics if it
+// is asked to apply one.
 const logGone raft.LogType = 255
 
 // GetLog reads an entry. The entry before the first one that a trimmed log
@@ -90,8 +93,12 @@ const logGone raft.LogType = 255
 func (s *LogStore) GetLog(index uint64, entry *raft.Log) error {
 	s.cutting.RLock()
 	defer s.cutting.RUnlock()
-	if b := s.log.Base(); index > 0 && index == uint64(b.Index) {
-		*entry = raft.Log{Index: index, Term: uint64(b.Term), Type: raft.LogNoop, AppendedAt: time.UnixMilli(b.Timestamp)}
+	b := s.log.Base()
+	if index == 0 || index < uint64(b.Index) {
+		return raft.ErrLogNotFound
+	}
+	if index == uint64(b.Index) {
+		*entry = raft.Log{Index: index, Term: uint64(b.Term), Type: logGone, AppendedAt: time.UnixMilli(b.Timestamp)}
 		return nil
 	}
 	end, _, _ := s.log.End()
@@ -99,7 +106,7 @@ func (s *LogStore) GetLog(index uint64, entry *raft.Log) error {
 		*entry = raft.Log{Index: index, Type: logGone}
 		return nil
 	}
-	if index == 0 || index > uint64(end) {
+	if index > uint64(end) {
 		return raft.ErrLogNotFound
 	}
 	err := s.visit(event.Index(index), func(f commitlog.Frame) error { return s.decode(&f, entry) })

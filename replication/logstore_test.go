@@ -100,7 +100,11 @@ func (m *machine) Restart() {
 	m.disk = next
 }
 
-func (m *machine) Trim(through uint64) error { return m.log.Trim(event.Index(through)) }
+// Trim lets what happens once a second happen, too.
+func (m *machine) Trim(through uint64) error {
+	m.log.Tick()
+	return m.log.Trim(event.Index(through))
+}
 
 func (m *machine) CommandBytesMax() int { return 64<<10/4 - 80 }
 

@@ -119,6 +119,9 @@ func BaseOf(h checkpoint.Header) commitlog.Base {
 // state is that at the end of frame through, the last one of a segment, with
 // the group's configuration there. It does nothing where the base is later.
 func (s *Snapshots) Trim(through event.Index, configuration raft.Configuration, state ...checkpoint.Section) error {
+	if b := s.log.Base(); through <= b.Index {
+		return nil
+	}
 	if durable := s.log.Marks().Durable; through > durable {
 		return fmt.Errorf("trim through frame %d: only frames up to %d are durable", through, durable)
 	}
@@ -141,7 +144,7 @@ func (s *Snapshots) save(h checkpoint.Header, state []checkpoint.Section) error 
 	if err != nil {
 		return err
 	}
-	if s.base.Index >= h.Index { // installed meanwhile
+	if s.base.Index >= h.Index { // one was installed meanwhile
 		return w.Cancel()
 	}
 	if err := checkpoint.Write(w, h, state...); err != nil {

@@ -10,7 +10,8 @@
 //   - A range that ends with the newest entry is gone for good when DeleteRange
 //     returns, the whole log included. A range at the beginning is a hint.
 //   - Of a log that was trimmed, the entry before the first is known by index
-//     and term.
+//     and term, and what is read of it can't be stored: Raft may read it as one
+//     of the entries that it is about to send.
 //   - What StoreLogs and DeleteRange have returned for is there after a power
 //     cut at any step; what they were doing is done or not.
 //

@@ -12,7 +12,7 @@ import (
 // testConcurrentReads reads beside a writer that deletes a suffix now and
 // then. A reader sees an entry of the one term or the other, or none.
 func testConcurrentReads(b *bench) {
-	const keep, most, rounds = 50, 90, 12
+	const keep, most, rounds = 50, 90, 40
 	b.put(b.commands(1, keep, 1, 600))
 	var term atomic.Uint64
 	stop := make(chan struct{})

@@ -23,6 +23,7 @@ func Run(t *testing.T, f Factory) {
 		"deleting a prefix is a hint":                                 testPrefix,
 		"deleting what isn't there does nothing, in between an error": testOtherRanges,
 		"a trimmed log knows the entry before its first":              testTrimmed,
+		"a trimmed entry is gone from memory, too":                    testTrimmedInMemory,
 		"the largest entry is stored and a larger one refused":        testLarge,
 		"many entries are one write":                                  testOneWrite,
 		"entries are read while others are stored and deleted":        testConcurrentReads,
@@ -149,15 +150,17 @@ func testLarge(b *bench) {
 }
 
 func testOneWrite(b *bench) {
+	const rounds, each = 20, 64
 	b.put(b.commands(1, 1, 1, 100))
-	for i := range uint64(20) {
+	several := 0
+	for i := range uint64(rounds) {
 		before := b.Writes()
-		b.put(b.commands(2+i*64, 1+(i+1)*64, 1, 20))
-		if n := b.Writes() - before; n > 2 {
-			b.t.Fatalf("64 entries took %d writes; one, and one more where a segment ends", n)
-		} else if n == 1 {
-			return
+		b.put(b.commands(2+i*each, 1+(i+1)*each, 1, 20))
+		if b.Writes()-before > 1 {
+			several++
 		}
 	}
-	b.t.Error("64 entries never were one write")
+	if several > rounds/4 {
+		b.t.Errorf("%d of %d batches took more than one write; only one that fills a segment should", several, rounds)
+	}
 }
