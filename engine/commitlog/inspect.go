@@ -294,9 +294,15 @@ func (i *inspector) readMark() (mark event.Index, bad, err error) {
 }
 
 func (i *inspector) readCut() error {
-	if _, bad, err := i.readMark(); err != nil {
+	_, bad, err := i.readMark()
+	if err == nil && bad != nil {
+		// A running broker writes the file in place: look again.
+		_, bad, err = i.readMark()
+	}
+	if err != nil {
 		return err
-	} else if bad != nil {
+	}
+	if bad != nil {
 		i.find(markName, 0, fmt.Errorf("%w: %v; it counts as none and is written again", ErrTorn, bad))
 	}
 	p, bad, err := i.readRecord(cutName, blockCut, i.seed, cutPayloadBytes)

@@ -268,8 +268,8 @@ func writeMark(d disk.Disk, seed event.Seed, durable event.Index) error {
 	b := make([]byte, blockHeaderBytes+markPayloadBytes)
 	putBlock(b, blockMark, seed, p[:])
 	f, err := d.Open(markName, disk.ReadWrite)
-	if errors.Is(err, disk.ErrNotFound) {
-		f, err = d.Open(markName, disk.Create)
+	if errors.Is(err, disk.ErrNotFound) { // made whole: others may look at it
+		return disk.WriteWhole(d, markName, b)
 	}
 	if err != nil {
 		return err

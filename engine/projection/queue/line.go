@@ -126,9 +126,12 @@ func (l *line) drop(gone func(*Run) bool) event.Offset {
 	return list[kept].first
 }
 
-// inRun returns the queue's chunks of a run that is sealed.
-func (l *line) inRun(run *Run) []*chunk {
+// inRun returns the queue's chunks of a run that is sealed, and the offset that
+// came next. No chunks are left of a run that a trim has dropped: the list then
+// begins where they ended.
+func (l *line) inRun(run *Run) ([]*chunk, event.Offset) {
 	list := *l.chunks.Load()
+	first := list[0].first
 	for len(list) > 0 && list[0].run != run {
 		list = list[1:]
 	}
@@ -136,7 +139,10 @@ func (l *line) inRun(run *Run) []*chunk {
 	for n < len(list) && list[n].run == run {
 		n++
 	}
-	return list[:n]
+	if n == 0 {
+		return nil, first
+	}
+	return list[:n], list[n-1].end()
 }
 
 // aliveAt reports whether the queue's topic was not deleted before a position.

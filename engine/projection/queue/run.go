@@ -159,9 +159,11 @@ func (r *Run) writeQueues(b *indexfile.Builder, before iter.Seq2[indexfile.Row, 
 	return nil
 }
 
+// writeLine writes a queue's entries of the run. A trim may have dropped them
+// meanwhile; then the counter alone is left, and the file goes with its segment.
 func (r *Run) writeLine(b *indexfile.Builder, l *line) {
-	chunks := l.inRun(r)
-	b.Queue(l.queue, chunks[len(chunks)-1].end(), l.born)
+	chunks, end := l.inRun(r)
+	b.Queue(l.queue, end, l.born)
 	for _, c := range chunks {
 		b.Slots(c.slots()...)
 	}
