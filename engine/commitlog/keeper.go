@@ -30,6 +30,10 @@ type keeper struct {
 	ahead  int64          // how far the fill stays before the end
 	marked event.Index    // Durable in the mark file
 	warned bool           // of a fill that fails
+
+	// marking is held while the mark file is written, and while Durable goes
+	// back: a mark from before a truncation must not come back after it.
+	marking sync.Mutex
 }
 
 // spare is a file that waits to become the next segment.
@@ -87,6 +91,8 @@ func (k *keeper) second() {
 	_, _, end := k.log.End()
 	k.ahead = max(fillAheadBytes, int64(end-k.lastAt))
 	k.lastAt = end
+	k.marking.Lock()
+	defer k.marking.Unlock()
 	if d := k.log.Marks().Durable; d != k.marked {
 		if err := writeMark(k.log.disk, k.log.seed, d); err != nil {
 			k.log.opts.Log.Warn("mark file not written; recovery works without it", "error", err)

@@ -26,6 +26,8 @@ func (l *Log) Reset(base Base) error {
 
 // beginAfter runs on the flusher's goroutine, with nothing in flight.
 func (l *Log) beginAfter(base Base) error {
+	l.keeper.marking.Lock()
+	defer l.keeper.marking.Unlock()
 	if err := writeReset(l.disk, l.seed, base); err != nil {
 		return err
 	}

@@ -42,6 +42,8 @@ func (l *Log) cutAfterFrame(last *Frame) error {
 	if err != nil {
 		return err
 	}
+	l.keeper.marking.Lock()
+	defer l.keeper.marking.Unlock()
 	if err := writeCut(l.disk, l.seed, last.Index); err != nil {
 		return err
 	}
