@@ -144,8 +144,15 @@ func (l *life) trim(through uint64) error {
 		return fmt.Errorf("trim through %d: %w", through, err)
 	}
 	first, err := l.store.FirstIndex()
-	if err != nil || first < l.first || first > max(through+1, l.first) {
-		return fmt.Errorf("first index %d, %w after a trim through %d, it was %d", first, err, through, l.first)
+	switch {
+	case err != nil:
+		return err
+	case first == 0 && through == l.last():
+		// The newest segment had no entry yet, so the log is empty now.
+		l.entries, l.first = nil, through+1
+		return l.verify()
+	case first < l.first || first > max(through+1, l.first):
+		return fmt.Errorf("first index %d after a trim through %d, it was %d", first, through, l.first)
 	}
 	l.entries, l.first = l.entries[first-l.first:], first
 	return nil
@@ -165,6 +172,8 @@ func (l *life) check() error {
 	switch d := l.doing; {
 	case last == 0 && (d.deleted == l.first || len(l.entries) == 0):
 		l.entries = nil
+	case last == 0 && d.trimmed == l.last():
+		l.entries, l.first = nil, d.trimmed+1
 	case last == 0:
 		return fmt.Errorf("the log is empty, entries %d to %d are missing", l.first, l.last())
 	case d.deleted > 0 && last == d.deleted-1 && last >= l.first:
