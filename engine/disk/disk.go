@@ -17,6 +17,9 @@ var (
 	ErrLocked = errors.New("locked by another process")
 	// ErrReadOnly: the file system doesn't accept writes.
 	ErrReadOnly = errors.New("file system is read-only")
+	// ErrDirectRefused: the file system took a file for direct I/O and refuses
+	// to write it that way.
+	ErrDirectRefused = errors.New("file system refuses direct I/O")
 )
 
 // Mode says how a file is opened.

@@ -33,7 +33,7 @@ func OpenPosix(root string) (*Posix, error) {
 		return nil, fmt.Errorf("create data directory %s: %w", abs, classify(err))
 	}
 	d := &Posix{root: abs, blockBytes: defaultBlockBytes}
-	if err := d.probe(); err != nil {
+	if err := d.probe(probeBlock); err != nil {
 		return nil, err
 	}
 	return d, nil
@@ -47,7 +47,8 @@ func (d *Posix) Open(name string, mode Mode) (File, error) {
 		Read: os.O_RDONLY, ReadWrite: os.O_RDWR, Create: os.O_RDWR | os.O_CREATE | os.O_EXCL,
 		DirectReadWrite: os.O_RDWR, DirectCreate: os.O_RDWR | os.O_CREATE | os.O_EXCL,
 	}[mode]
-	if d.direct && (mode == DirectReadWrite || mode == DirectCreate) {
+	direct := d.direct && (mode == DirectReadWrite || mode == DirectCreate)
+	if direct {
 		flags |= openDirect
 	}
 	f, err := os.OpenFile(d.file(name), flags, 0o644)
@@ -58,7 +59,7 @@ func (d *Posix) Open(name string, mode Mode) (File, error) {
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("open %s: %w", d.file(name), err), f.Close())
 	}
-	return &posixFile{File: f, ring: ring}, nil
+	return &posixFile{File: f, ring: ring, direct: direct}, nil
 }
 
 // List returns the file names in dir.
@@ -158,8 +159,12 @@ func (d *Posix) OpenQueue(depth int, arena []byte) (Queue, error) {
 	return newPosixQueue(), nil
 }
 
-// classify maps system errors to the errors of this package.
+// classify maps system errors to the errors of this package. A quota that is
+// used up is a full disk: both end when somebody makes room.
 func classify(err error) error {
+	if err == nil {
+		return nil
+	}
 	for _, c := range []struct {
 		errno error
 		class error
@@ -176,15 +181,16 @@ func classify(err error) error {
 
 type posixFile struct {
 	*os.File
-	ring ringFile
+	ring   ringFile
+	direct bool // past the page cache
 }
 
 func (f *posixFile) WriteAt(p []byte, off int64) (int, error) {
 	n, err := f.File.WriteAt(p, off)
-	if err != nil {
-		return n, classify(err)
+	if f.direct && errors.Is(err, unix.EINVAL) {
+		return n, fmt.Errorf("%w (%w)", ErrDirectRefused, err)
 	}
-	return n, nil
+	return n, classify(err)
 }
 
 func (f *posixFile) Sync() error     { return f.File.Sync() }

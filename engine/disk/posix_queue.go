@@ -12,34 +12,47 @@ type posixQueue struct {
 }
 
 type operation struct {
+	kind operationKind
 	file *posixFile
-	buf  []byte // nil: a sync
+	buf  []byte // of a write; may be empty
 	at   int64
 	tag  uint64
-	sync bool
 }
+
+// operationKind says what an operation does. It is never guessed from the
+// buffer: a write of nothing is a write.
+type operationKind uint8
+
+const (
+	operationWrite operationKind = iota + 1
+	operationWriteDurable
+	operationSync
+)
+
+func (k operationKind) writes() bool { return k == operationWrite || k == operationWriteDurable }
+func (k operationKind) syncs() bool  { return k == operationSync || k == operationWriteDurable }
 
 func newPosixQueue() *posixQueue { return &posixQueue{wake: make(chan struct{}, 1)} }
 
 func (q *posixQueue) Write(f File, buf []byte, at int64, tag uint64) {
-	q.pending = append(q.pending, operation{file: f.(*posixFile), buf: buf, at: at, tag: tag})
+	q.pending = append(q.pending, operation{kind: operationWrite, file: f.(*posixFile), buf: buf, at: at, tag: tag})
 }
 
 func (q *posixQueue) WriteDurable(f File, buf []byte, at int64, tag uint64) {
-	q.pending = append(q.pending, operation{file: f.(*posixFile), buf: buf, at: at, tag: tag, sync: true})
+	q.pending = append(q.pending, operation{kind: operationWriteDurable, file: f.(*posixFile), buf: buf, at: at, tag: tag})
 }
 
 func (q *posixQueue) SyncData(f File, tag uint64) {
-	q.pending = append(q.pending, operation{file: f.(*posixFile), tag: tag, sync: true})
+	q.pending = append(q.pending, operation{kind: operationSync, file: f.(*posixFile), tag: tag})
 }
 
 func (o operation) run() error {
-	if o.buf != nil {
+	if o.kind.writes() {
 		if _, err := o.file.WriteAt(o.buf, o.at); err != nil {
 			return err
 		}
 	}
-	if o.sync {
+	if o.kind.syncs() {
 		return o.file.SyncData()
 	}
 	return nil

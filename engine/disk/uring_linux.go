@@ -58,15 +58,15 @@ type uringQueue struct {
 }
 
 func (q *uringQueue) Write(f File, buf []byte, at int64, tag uint64) {
-	q.pending = append(q.pending, operation{file: f.(*posixFile), buf: buf, at: at, tag: tag})
+	q.pending = append(q.pending, operation{kind: operationWrite, file: f.(*posixFile), buf: buf, at: at, tag: tag})
 }
 
 func (q *uringQueue) WriteDurable(f File, buf []byte, at int64, tag uint64) {
-	q.pending = append(q.pending, operation{file: f.(*posixFile), buf: buf, at: at, tag: tag, sync: true})
+	q.pending = append(q.pending, operation{kind: operationWriteDurable, file: f.(*posixFile), buf: buf, at: at, tag: tag})
 }
 
 func (q *uringQueue) SyncData(f File, tag uint64) {
-	q.pending = append(q.pending, operation{file: f.(*posixFile), tag: tag, sync: true})
+	q.pending = append(q.pending, operation{kind: operationSync, file: f.(*posixFile), tag: tag})
 }
 
 func (q *uringQueue) Wait(done []Completion) (int, error) {
@@ -103,12 +103,15 @@ func (q *uringQueue) hand() error {
 }
 
 func (q *uringQueue) queue(o operation) error {
-	if o.buf == nil {
+	if !o.kind.writes() {
 		return q.ring.SyncData(o.file.ring, 0, o.tag)
 	}
 	flags := iouring.Whole
-	if o.sync {
+	if o.kind.syncs() {
 		flags |= iouring.DataSync
+	}
+	if len(o.buf) == 0 { // no memory at all is not memory of the arena
+		return q.ring.Write(o.file.ring, o.buf, o.at, flags, o.tag)
 	}
 	return q.ring.WriteFixed(o.file.ring, 0, o.buf, o.at, flags, o.tag)
 }

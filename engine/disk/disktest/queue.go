@@ -60,6 +60,20 @@ func (o *owner) settle() {
 	}
 }
 
+// testQueueEmptyWrites: what an operation does is said by its name, not by its buffer.
+func testQueueEmptyWrites(t *testing.T, d disk.Disk) {
+	o := newOwner(t, d, 4, arena(t, 4*d.BlockBytes()))
+	f := mustOpen(t, d, "file", disk.Create)
+	o.write(f, nil, 0, 1)
+	o.inFlight[2], o.inFlight[3] = true, true
+	o.queue.WriteDurable(f, nil, 0, 2)
+	o.queue.SyncData(f, 3)
+	o.settle()
+	if size, err := f.Size(); err != nil || size != 0 {
+		t.Errorf("the file has %d bytes, %v", size, err)
+	}
+}
+
 func testQueueWrites(t *testing.T, d disk.Disk) {
 	block := d.BlockBytes()
 	const count = 16

@@ -35,6 +35,7 @@ func Run(t *testing.T, open func(t *testing.T) disk.Disk) {
 		{"a lock excludes a second holder", testLock},
 		{"a lock of one name leaves others free", testLockOther},
 		{"the queue writes all bytes of every buffer", testQueueWrites},
+		{"a write of no bytes is a write", testQueueEmptyWrites},
 		{"a durable write is there when it completes", testQueueWriteDurable},
 		{"a sync completes with its own tag", testQueueSync},
 		{"the queue carries as many operations as its depth", testQueueDepth},

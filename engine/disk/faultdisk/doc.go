@@ -27,10 +27,11 @@
 // for the n-th to the m-th. Each rule counts its own matches from 1.
 //
 // Actions are done in order, and those of an earlier rule before those of a
-// later one, up to the first that fails. Errors are EIO, ENOSPC, EROFS, EEXIST,
-// ENOENT, EBUSY, EINTR and ETIMEDOUT; where package disk has an error of its
-// own for one of these, errors.Is finds that too. delay(d) waits, hang waits
-// for Release; both hold the operation back before it reaches the disk.
+// later one, up to the first that fails. Errors are EIO, ENOSPC, EDQUOT, EROFS,
+// EINVAL, EEXIST, ENOENT, EBUSY, EINTR and ETIMEDOUT; where package disk has an
+// error of its own for one of these, errors.Is finds that too. delay(d) waits,
+// hang waits for Release; both hold the operation back before it reaches the
+// disk.
 // short(n) lets the first n bytes of a read or write through (whole blocks
 // with direct I/O) and then fails with io.ErrShortWrite or
 // io.ErrUnexpectedEOF.

@@ -15,6 +15,8 @@ import (
 var errorsByName = map[string]error{
 	"EIO":       syscall.EIO,
 	"ENOSPC":    fmt.Errorf("%w: %w", disk.ErrNoSpace, syscall.ENOSPC),
+	"EDQUOT":    fmt.Errorf("%w: %w", disk.ErrNoSpace, syscall.EDQUOT),
+	"EINVAL":    fmt.Errorf("%w: %w", disk.ErrDirectRefused, syscall.EINVAL),
 	"EROFS":     fmt.Errorf("%w: %w", disk.ErrReadOnly, syscall.EROFS),
 	"EEXIST":    fmt.Errorf("%w: %w", disk.ErrExists, syscall.EEXIST),
 	"ENOENT":    fmt.Errorf("%w: %w", disk.ErrNotFound, syscall.ENOENT),
