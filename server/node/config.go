@@ -53,6 +53,7 @@ type Config struct {
 	SendQueueTime      time.Duration // waitTimeMillsInSendQueue
 	OffsetInterval     time.Duration // offsetCommitIntervalMs
 
+	role      Role
 	onlyTruth string   // takes the values of keys that may have one only
 	unknown   []string // keys that mean nothing here, sorted
 	given     []string // each setting as key=value, defaults included
@@ -81,16 +82,21 @@ const confBytesMax = 1 << 20
 
 // DefaultConfig is the Config of an empty file.
 func DefaultConfig() Config {
-	c, err := parse(nil)
+	c, err := parse(ServerRole, nil)
 	if err != nil {
 		panic("BUG: the defaults of the settings are not allowed: " + err.Error())
 	}
 	return c
 }
 
-// Load reads a .conf file ("" for none) and then pairs of the form key=value,
-// of which the last of a key wins. The error names every value that is wrong.
-func Load(path string, pairs []string) (Config, error) {
+// Load is LoadRole for a server.
+func Load(path string, pairs []string) (Config, error) { return LoadRole(ServerRole, path, pairs) }
+
+// LoadRole reads a .conf file ("" for none) and then pairs of the form
+// key=value, of which the last of a key wins. The error names every value that
+// is wrong. A broker that is not told its nameservers takes those of the
+// environment variable NAMESRV_ADDR.
+func LoadRole(role Role, path string, pairs []string) (Config, error) {
 	values := map[string]string{}
 	if path != "" {
 		if err := readFile(path, values); err != nil {
@@ -104,7 +110,7 @@ func Load(path string, pairs []string) (Config, error) {
 		}
 		values[key] = value
 	}
-	return parse(values)
+	return parse(role, values)
 }
 
 func readFile(path string, values map[string]string) error {
@@ -141,10 +147,11 @@ func readProperties(text []byte, values map[string]string) error {
 
 // parse takes the defaults, then the given values, then looks at how they go
 // together.
-func parse(values map[string]string) (Config, error) {
-	var c Config
+func parse(role Role, values map[string]string) (Config, error) {
+	c := Config{role: role}
 	var wrong []error
-	for _, s := range settings {
+	known := role.settings()
+	for _, s := range known {
 		value, given := values[s.name]
 		if !given {
 			value = s.fallback
@@ -155,7 +162,7 @@ func parse(values map[string]string) (Config, error) {
 		c.given = append(c.given, s.name+"="+strings.TrimSpace(value))
 	}
 	for key := range values {
-		if !slices.ContainsFunc(settings, func(s setting) bool { return s.name == key }) {
+		if !slices.ContainsFunc(known, func(s setting) bool { return s.name == key }) {
 			c.unknown = append(c.unknown, key)
 		}
 	}
@@ -190,10 +197,14 @@ func (c *Config) check() []error {
 				"set allowAnonymous=true if that is meant, or use 127.0.0.1", listener.key, listener.address)
 		}
 	}
-	if len(c.Nameservers) == 0 && !c.NameserverEmbedded {
+	switch {
+	case !c.runsBroker() || c.NameserverEmbedded || len(c.Nameservers) > 0:
+	case c.role == BrokerRole:
+		refuse("namesrvAddr is missing: no client would find this broker; set namesrvAddr=host:port or the environment variable %s", nameserversVariable)
+	default:
 		refuse("namesrvEnable=false without namesrvAddr: no client would find this broker; set namesrvAddr=host:port")
 	}
-	if need := 4*int64(c.MessageBytesMax) + 1<<20; c.SegmentBytes < need {
+	if need := 4*int64(c.MessageBytesMax) + 1<<20; c.runsBroker() && c.SegmentBytes < need {
 		refuse("mappedFileSizeCommitLog=%d is too small for maxMessageSize=%d: use at least %d", c.SegmentBytes, c.MessageBytesMax, need)
 	}
 	ports := map[int]string{}
@@ -213,6 +224,9 @@ type namedPort struct {
 }
 
 func (c *Config) ports() []namedPort {
+	if !c.runsBroker() {
+		return []namedPort{{"listenPort", c.NameserverPort}, {"adminListenPort", c.AdminPort}}
+	}
 	ports := []namedPort{{"listenPort", c.BrokerPort}, {"adminListenPort", c.AdminPort}}
 	if c.BrokerPort != 0 {
 		ports = append(ports, namedPort{"listenPort - 2", c.BrokerPort - fastPortDistance})

@@ -1,6 +1,7 @@
 package node
 
 import (
+	"flag"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -189,17 +190,32 @@ func TestKeysStandInTheTableOnce(t *testing.T) {
 	}
 }
 
-func TestTheOperationsGuideHasTheTable(t *testing.T) {
+var updateSettings = flag.Bool("update-settings", false, "write the tables of settings into docs/OPERATIONS.md")
+
+func TestTheOperationsGuideHasTheTables(t *testing.T) {
 	t.Parallel()
-	const path, begin, end = "../../docs/OPERATIONS.md", "<!-- settings: begin -->\n", "<!-- settings: end -->"
+	const path = "../../docs/OPERATIONS.md"
 	guide, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, rest, ok1 := strings.Cut(string(guide), begin)
-	table, _, ok2 := strings.Cut(rest, end)
-	if !ok1 || !ok2 || table != SettingsTable() {
-		t.Errorf("%s doesn't have between %q and %q what `apogee config` prints:\n%s", path, strings.TrimSpace(begin), end, SettingsTable())
+	text := string(guide)
+	for _, role := range []Role{ServerRole, NameserverRole} {
+		begin, end := fmt.Sprintf("<!-- settings of %s: begin -->\n", role), fmt.Sprintf("<!-- settings of %s: end -->", role)
+		before, rest, ok1 := strings.Cut(text, begin)
+		table, after, ok2 := strings.Cut(rest, end)
+		if !ok1 || !ok2 {
+			t.Fatalf("%s has no %q with a %q after it", path, strings.TrimSpace(begin), end)
+		}
+		if table != SettingsTable(role) && !*updateSettings {
+			t.Errorf("%s doesn't have what `apogee config --role %s` prints: go test ./server/node -run OperationsGuide -update-settings", path, role)
+		}
+		text = before + begin + SettingsTable(role) + end + after
+	}
+	if *updateSettings {
+		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
 	}
 }
 
@@ -214,7 +230,7 @@ func FuzzLoad(f *testing.F) {
 		if readProperties(text, values) != nil {
 			return
 		}
-		c, err := parse(values)
+		c, err := parse(ServerRole, values)
 		if err != nil {
 			return
 		}

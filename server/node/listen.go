@@ -27,16 +27,22 @@ func listen(c *Config) (l listeners, err error) {
 			l.close()
 		}
 	}()
-	if l.broker, err = open("listenPort", c.BindAddress, c.BrokerPort); err != nil {
-		return l, err
+	if c.runsBroker() {
+		if l.broker, err = open("listenPort", c.BindAddress, c.BrokerPort); err != nil {
+			return l, err
+		}
 	}
 	if c.BrokerPort > fastPortDistance {
 		if l.fast, err = open("listenPort - 2", c.BindAddress, c.BrokerPort-fastPortDistance); err != nil {
 			return l, err
 		}
 	}
-	if c.NameserverEmbedded {
-		if l.nameserver, err = open("namesrvListenPort", c.BindAddress, c.NameserverPort); err != nil {
+	if c.runsNameserver() {
+		key := "namesrvListenPort"
+		if !c.runsBroker() {
+			key = "listenPort"
+		}
+		if l.nameserver, err = open(key, c.BindAddress, c.NameserverPort); err != nil {
 			return l, err
 		}
 	}

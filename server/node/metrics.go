@@ -23,8 +23,8 @@ type meters struct {
 
 func newMeters(n *Node) *meters {
 	m := &meters{set: metrics.NewSet()}
-	m.set.NewGauge(fmt.Sprintf(`apogee_node_info{version=%q,broker=%q,cluster=%q,flush=%q}`,
-		n.options.Version, n.config.BrokerName, n.config.ClusterName, n.config.FlushDisk), func() float64 { return 1 })
+	m.set.NewGauge(fmt.Sprintf(`apogee_node_info{version=%q,role=%q,broker=%q,cluster=%q,flush=%q}`,
+		n.options.Version, n.config.role, n.config.BrokerName, n.config.ClusterName, n.config.FlushDisk), func() float64 { return 1 })
 	return m
 }
 

@@ -86,9 +86,7 @@ func Start(ctx context.Context, c Config, o Options) (*Node, error) {
 	work, stop := context.WithCancel(context.Background())
 	n.stop = stop
 	n.run = func(f func(context.Context)) { n.running.Go(func() { f(work) }) }
-	for _, step := range []func(context.Context) error{
-		n.serveOperators, n.serveListeners, n.openLog, n.openBroker,
-	} {
+	for _, step := range n.steps() {
 		if err = ctx.Err(); err == nil {
 			err = step(ctx)
 		}
@@ -97,10 +95,23 @@ func Start(ctx context.Context, c Config, o Options) (*Node, error) {
 			return nil, errors.Join(fmt.Errorf("start: %w", err), n.Stop(context.Background()))
 		}
 	}
-	n.run(n.followTopics)
 	n.admin.ready()
+	if !n.config.runsBroker() {
+		n.log.Info("ready", "nameserver", n.addresses.Nameserver)
+		return n, nil
+	}
+	n.run(n.followTopics)
 	n.log.Info("ready", "broker", c.BrokerName, "cluster", c.ClusterName, "clients", n.client)
 	return n, nil
+}
+
+// steps are what a start consists of.
+func (n *Node) steps() []func(context.Context) error {
+	steps := []func(context.Context) error{n.serveOperators, n.serveListeners}
+	if n.config.runsBroker() {
+		steps = append(steps, n.openLog, n.openBroker)
+	}
+	return steps
 }
 
 // Addresses tells where the node listens.
@@ -135,6 +146,9 @@ func (n *Node) serveListeners(context.Context) error {
 		n.metrics.observe("nameserver", n.nameserver)
 		n.log.Info("listening", "for", "nameserver", "address", n.addresses.Nameserver)
 		n.run(s.Run)
+	}
+	if n.listeners.broker == nil {
+		return nil
 	}
 	n.gate, n.fast = &gate{}, &fastGate{}
 	n.serve("broker", remoting.Serve(n.listeners.broker, n.gate, options))

@@ -191,7 +191,7 @@ func TestTheAdminServerShowsStateAndMetrics(t *testing.T) {
 	n, log := up(t, small(t, t.TempDir(), "deleteWhen=04", "timerWheelEnable=true"))
 	for path, want := range map[string]string{
 		"/healthz": "alive\n", "/readyz": "ready\n", "/debug/pprof/cmdline": "node.test",
-		"/metrics": `apogee_node_info{version="test",broker="broker-a",cluster="DefaultCluster",flush="SYNC_FLUSH"} 1`,
+		"/metrics": `apogee_node_info{version="test",role="server",broker="broker-a",cluster="DefaultCluster",flush="SYNC_FLUSH"} 1`,
 	} {
 		if code, body := get(t, n, path); code != 200 || !strings.Contains(body, want) {
 			t.Errorf("%s: %d %s, want 200 and %q", path, code, body, want)

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -10,13 +11,19 @@ import (
 
 // configCommand prints what can be configured.
 func configCommand() *cobra.Command {
-	return &cobra.Command{
+	role := string(node.ServerRole)
+	cmd := &cobra.Command{
 		Use:   "config",
 		Short: "List all configuration keys",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			_, err := fmt.Fprint(cmd.OutOrStdout(), node.SettingsTable())
+			if !slices.Contains(node.Roles(), node.Role(role)) {
+				return fmt.Errorf("--role %q is not allowed: use one of %v", role, node.Roles())
+			}
+			_, err := fmt.Fprint(cmd.OutOrStdout(), node.SettingsTable(node.Role(role)))
 			return err
 		},
 	}
+	cmd.Flags().StringVar(&role, "role", role, "whose keys: server, broker or namesrv")
+	return cmd
 }

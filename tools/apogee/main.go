@@ -53,6 +53,7 @@ func rootCommand() *cobra.Command {
 		SilenceErrors: true,
 	}
 	root.CompletionOptions.HiddenDefaultCmd = true
-	root.AddCommand(serverCommand(), configCommand(), versionCommand(), bench.Command(), log.Command())
+	root.AddCommand(serverCommands()...)
+	root.AddCommand(configCommand(), versionCommand(), bench.Command(), log.Command())
 	return root
 }

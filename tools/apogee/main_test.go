@@ -3,9 +3,12 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"encoding/json"
+	"errors"
 	"io"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -106,10 +109,39 @@ func TestAWrongValueEndsTheStartWithOneLine(t *testing.T) {
 	}
 }
 
+func TestLogLinesAreJSONWhereAskedFor(t *testing.T) {
+	t.Parallel()
+	cmd := apogee(t, "namesrv", "--log-format", "json", "--set", "listenPort=0", "--set", "adminListenPort=0", "--set", "noSuchKey=1")
+	stderr, err := cmd.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	decoder := json.NewDecoder(stderr)
+	var warned bool
+	for line := (struct {
+		Msg  string
+		Keys []string
+	}{}); line.Msg != "ready"; {
+		if err := decoder.Decode(&line); err != nil {
+			t.Fatal(err)
+		}
+		warned = warned || slices.Equal(line.Keys, []string{"noSuchKey"})
+	}
+	if !warned {
+		t.Error("no line names the unknown key")
+	}
+	if err := errors.Join(cmd.Process.Signal(syscall.SIGTERM), cmd.Wait()); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestConfigPrintsTheTable(t *testing.T) {
 	t.Parallel()
 	out, err := apogee(t, "config").Output()
-	if err != nil || string(out) != node.SettingsTable() {
+	if err != nil || string(out) != node.SettingsTable(node.ServerRole) {
 		t.Errorf("%v: %s", err, out)
 	}
 }

@@ -1,0 +1,76 @@
+package node
+
+import (
+	"os"
+	"slices"
+)
+
+// Role says which parts of a node a process runs.
+type Role string
+
+// The roles, named like the commands that run them.
+const (
+	ServerRole     Role = "server"  // a broker and, unless namesrvEnable=false, a nameserver
+	BrokerRole     Role = "broker"  // a broker that reports to nameservers elsewhere
+	NameserverRole Role = "namesrv" // a nameserver alone; it stores nothing
+)
+
+// Roles are all roles.
+func Roles() []Role { return []Role{ServerRole, BrokerRole, NameserverRole} }
+
+// nameserversVariable is the environment variable by which RocketMQ's brokers
+// and tools learn the nameservers' addresses.
+const nameserversVariable = "NAMESRV_ADDR"
+
+// notOfBroker are the keys about the nameserver inside the process.
+var notOfBroker = []string{"namesrvEnable", "namesrvListenPort"}
+
+// ofNameserver are the keys that a nameserver shares with a broker.
+var ofNameserver = []string{
+	"bindAddress", "allowAnonymous", "serverChannelMaxIdleTimeSeconds", "maxConnections",
+	"adminBindAddress", "adminListenPort", "shutdownWaitTimeSeconds", "logLevel",
+}
+
+// Where a nameserver listens unless told otherwise. A broker on the same
+// machine has the admin port's usual number.
+const (
+	nameserverPort      = "9876"
+	nameserverAdminPort = "10914"
+)
+
+// settings are the keys that a process of this role knows, in the order of the
+// documentation.
+func (r Role) settings() []setting {
+	switch r {
+	case BrokerRole:
+		kept := slices.DeleteFunc(slices.Clone(settings), func(s setting) bool { return slices.Contains(notOfBroker, s.name) })
+		for i := range kept {
+			if kept[i].name == "namesrvAddr" {
+				kept[i].doc = "Nameservers to register at, with `;` between them. One is needed."
+				kept[i].fallback = os.Getenv(nameserversVariable)
+			}
+		}
+		return kept
+	case NameserverRole:
+		// In a nameserver's file RocketMQ's listenPort is the nameserver's.
+		kept := []setting{integer("listenPort", nameserverPort, 0, 65535, "Port for clients and brokers. 0 takes any free port.",
+			func(c *Config) *int { return &c.NameserverPort })}
+		for _, s := range settings {
+			if !slices.Contains(ofNameserver, s.name) {
+				continue
+			}
+			if s.name == "adminListenPort" {
+				s.fallback = nameserverAdminPort
+			}
+			kept = append(kept, s)
+		}
+		return kept
+	}
+	return settings
+}
+
+// runsBroker reports whether the process has a broker and with it a log.
+func (c *Config) runsBroker() bool { return c.role != NameserverRole }
+
+// runsNameserver reports whether the process has a nameserver.
+func (c *Config) runsNameserver() bool { return c.role == NameserverRole || c.NameserverEmbedded }
