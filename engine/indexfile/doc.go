@@ -50,10 +50,9 @@
 //
 // Key: 8 hash (event.KeyHash), 4 position minus segment base.
 //
-// Filter: lines of 512 bits. A hash h sets 6 bits of one line: with m = h ×
-// 0x9E3779B97F4A7C15, the line is the upper half of m × lines (128-bit
-// product), the bits are the six lowest 9-bit numbers of m × 0xC2B2AE3D27D4EB4F.
-// There is one line per 51 keys, about 10 bits a key.
+// Filter: lines of 512 bits. A hash h sets 6 bits of one line: the line is the
+// upper half of h × lines (128-bit product), the bits are the six lowest 9-bit
+// numbers of h × 0x9E3779B97F4A7C15. There is one line per 51 keys, about 10 bits a key.
 //
 // Foot:
 //

@@ -7,18 +7,18 @@ const (
 	keysPerLine = 51 // about 10 bits a key: less than 2 % of absent hashes pass
 	hashBits    = 6
 
-	lineFactor = 0x9E3779B97F4A7C15
-	bitFactor  = 0xC2B2AE3D27D4EB4F
+	bitFactor = 0x9E3779B97F4A7C15
 )
 
 // filterLines is how many lines a filter over that many keys has.
 func filterLines(keys int) uint32 { return uint32((keys + keysPerLine - 1) / keysPerLine) }
 
 // place returns the line of a hash and the numbers of its bits in the line.
+// Lines follow the order of hashes, in which a file's keys are written: so
+// filling the filter walks through memory once.
 func place(hash uint64, lines uint32) (line uint32, bitNumbers [hashBits]uint16) {
-	mixed := hash * lineFactor
-	high, _ := bits.Mul64(mixed, uint64(lines))
-	numbers := mixed * bitFactor
+	high, _ := bits.Mul64(hash, uint64(lines))
+	numbers := hash * bitFactor
 	for i := range bitNumbers {
 		bitNumbers[i] = uint16(numbers & 511)
 		numbers >>= 9

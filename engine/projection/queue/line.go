@@ -34,8 +34,11 @@ func (l *line) publish(list []*chunk) { l.chunks.Store(&list) }
 
 // bounds returns the oldest offset held anywhere and the next one.
 func (l *line) bounds() (first, next event.Offset) {
+	// The floor first: it never passes the end, but it passes an end that was
+	// read before.
+	first = event.Offset(l.floor.Load())
 	list := *l.chunks.Load()
-	return event.Offset(l.floor.Load()), list[len(list)-1].end()
+	return first, list[len(list)-1].end()
 }
 
 // raise moves the floor up.

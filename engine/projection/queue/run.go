@@ -1,7 +1,6 @@
 package queue
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"iter"
@@ -119,10 +118,7 @@ func (r *Run) Write(shelf *indexfile.Shelf, before iter.Seq2[indexfile.Row, erro
 	for i := range r.samples.length() {
 		b.Sample(r.samples.at(i))
 	}
-	slices.SortFunc(keys, func(a, b indexfile.Key) int {
-		return cmp.Or(cmp.Compare(a.Hash, b.Hash), cmp.Compare(a.Position, b.Position))
-	})
-	for _, k := range keys {
+	for _, k := range indexfile.SortKeys(keys) {
 		b.Key(k)
 	}
 	return b.Finish()
