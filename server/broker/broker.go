@@ -30,6 +30,7 @@ type Queues interface {
 		visit func(engine.Message) error) (next event.Offset, err error)
 	OffsetAt(q event.Queue, millis int64, boundary engine.Boundary) (event.Offset, error)
 	ReadAt(position event.Position, visit func(engine.Message) error) error
+	FindKey(topic event.TopicID, key []byte, from, to int64, limit int, match func(engine.Message) bool) error
 }
 
 // Topics are the topics as applied.

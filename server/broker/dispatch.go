@@ -56,6 +56,7 @@ func (b *Broker) dispatchTable() map[int32]handler {
 		remoting.RequestGetConsumerRunningInfo:       b.relayRunningInfo,
 		remoting.RequestConsumeMessageDirectly:       b.relayConsumption,
 		remoting.RequestViewMessageByID:              b.viewMessage,
+		remoting.RequestQueryMessage:                 b.queryMessage,
 
 		remoting.RequestHeartBeat:              b.heartbeat,
 		remoting.RequestUnregisterClient:       b.unregister,

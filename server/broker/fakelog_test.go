@@ -3,6 +3,7 @@ package broker
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 
 	"github.com/apogeemq/apogee/engine"
@@ -40,6 +41,8 @@ type fakeLog struct {
 	drafts    []event.Draft // of the last proposal
 	onBounds  func()        // called once, before Bounds looks
 	readError error
+	collide   bool // all keys have the same hash
+	looked    int  // candidates that the last search visited
 }
 
 type storedEvent struct {
@@ -209,6 +212,27 @@ func (l *fakeLog) ReadAt(position event.Position, visit func(engine.Message) err
 		}
 	}
 	return fmt.Errorf("position %d: %w", position, engine.ErrNotFound)
+}
+
+func (l *fakeLog) FindKey(topic event.TopicID, key []byte, from, to int64, limit int, match func(engine.Message) bool) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	hash := event.KeyHash(topic, key)
+	l.looked = 0
+	for i := len(l.events) - 1; i >= 0 && limit > 0; i-- {
+		s := l.events[i]
+		for k := range s.event.KeyCount() {
+			if (l.collide || s.event.Key(k) == hash) && s.event.Topic() == topic && from <= s.timestamp && s.timestamp <= to {
+				l.looked++
+				offset := slices.IndexFunc(l.queues[s.event.Queue()], func(o storedEvent) bool { return o.position == s.position })
+				if match(engine.Message{Event: s.event, Position: s.position, Offset: event.Offset(offset), Timestamp: s.timestamp}) {
+					limit--
+				}
+				break
+			}
+		}
+	}
+	return nil
 }
 
 func (l *fakeLog) OffsetAt(q event.Queue, millis int64, boundary engine.Boundary) (event.Offset, error) {
