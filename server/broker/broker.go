@@ -85,6 +85,7 @@ type Broker struct {
 	topics  Topics
 	groups  Groups
 	metrics *brokerMetrics
+	live    *live
 
 	handlers map[int32]handler
 
@@ -127,9 +128,10 @@ func New(c Config, d Dependencies) (*Broker, error) {
 	b.relays = make(chan struct{}, c.Limits.Relays)
 	b.startedMillis = c.Clock().UnixMilli()
 	b.metrics = newBrokerMetrics(&b.config)
+	b.live = newLive(&b.config)
 	b.locks = newQueueLocks(&b.config)
 	b.clients = newClients(&b.config, d.Groups, notifyGroupChange)
-	b.commits = newCommits(&b.config, d, b.metrics)
+	b.commits = newCommits(&b.config, d, b.live, b.metrics)
 	b.registry = newRegistry(&b.config, d, b.commits)
 	b.reads = newReadPool(&b.config, b.metrics)
 	b.puller = &puller{broker: b}

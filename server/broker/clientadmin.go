@@ -101,22 +101,13 @@ func (b *Broker) topicsOf(group string) []string {
 
 // relay passes a request on to one member of a group and its response back.
 func (b *Broker) relay(rt remoting.ReplyTo, request *remoting.Request, group, client string) {
-	conn := b.clients.member(group, client)
-	if conn == nil {
+	members := b.clients.online(group, client)
+	if client == "" || len(members) == 0 {
 		b.answerError(rt, refuse(remoting.ResponseSystemError, "The Consumer <%s> <%s> not online", group, client))
 		return
 	}
-	select {
-	case b.relays <- struct{}{}:
-	default:
-		b.answerError(rt, refuse(remoting.ResponseSystemBusy, "[OVERLOAD]system busy: %d requests to clients wait for answers", cap(b.relays)))
-		return
-	}
-	b.work.Go(func() {
-		defer func() { <-b.relays }()
-		ctx, cancel := context.WithTimeout(b.running, b.config.Limits.RelayPatience)
-		defer cancel()
-		response, err := conn.Call(ctx, request)
+	b.relayAll(rt, func(ctx context.Context) {
+		response, err := members[0].conn.Call(ctx, request)
 		switch {
 		case errors.Is(err, context.DeadlineExceeded):
 			b.answerError(rt, refuse(remoting.ResponseConsumeMessageTimeout, "consumer <%s> <%s> Timeout: %v", group, client, err))
@@ -129,6 +120,22 @@ func (b *Broker) relay(rt remoting.ReplyTo, request *remoting.Request, group, cl
 			}
 			rt.Send(&reply)
 		}
+	})
+}
+
+// relayAll runs ask, which asks clients and answers, on a goroutine of its own.
+func (b *Broker) relayAll(rt remoting.ReplyTo, ask func(ctx context.Context)) {
+	select {
+	case b.relays <- struct{}{}:
+	default:
+		b.answerError(rt, refuse(remoting.ResponseSystemBusy, "[OVERLOAD]system busy: %d requests to clients wait for answers", cap(b.relays)))
+		return
+	}
+	b.work.Go(func() {
+		defer func() { <-b.relays }()
+		ctx, cancel := context.WithTimeout(b.running, b.config.Limits.RelayPatience)
+		defer cancel()
+		ask(ctx)
 	})
 }
 

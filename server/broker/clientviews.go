@@ -122,18 +122,27 @@ func (c *clients) subscribed(group string) []string {
 	return slices.Sorted(maps.Keys(g.subscriptions))
 }
 
-// member is the connection of one member of a group, nil when it is not online.
-func (c *clients) member(group, client string) *remoting.Conn {
+// member is one online client of a group.
+type member struct {
+	client string
+	conn   *remoting.Conn
+}
+
+// online are the members of a group with a client id, all for "", in the order
+// of their ids.
+func (c *clients) online(group, client string) []member {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	g := c.groups[group]
 	if g == nil {
 		return nil
 	}
+	var list []member
 	for conn, name := range g.members {
-		if name == client {
-			return conn
+		if client == "" || name == client {
+			list = append(list, member{name, conn})
 		}
 	}
-	return nil
+	slices.SortFunc(list, func(a, b member) int { return strings.Compare(a.client, b.client) })
+	return list
 }

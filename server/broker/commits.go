@@ -38,6 +38,7 @@ type commits struct {
 	offsets  Offsets
 	progress Progress
 	config   *Config
+	live     *live
 	metrics  *brokerMetrics
 	dirty    chan struct{} // one element: pending is no longer empty
 	finish   chan struct{} // closed to end run
@@ -54,9 +55,9 @@ type commits struct {
 	resetCount atomic.Int64 // of resets
 }
 
-func newCommits(c *Config, d Dependencies, m *brokerMetrics) *commits {
+func newCommits(c *Config, d Dependencies, l *live, m *brokerMetrics) *commits {
 	return &commits{
-		proposer: d.Proposer, offsets: d.Offsets, progress: d.Progress, config: c, metrics: m,
+		proposer: d.Proposer, offsets: d.Offsets, progress: d.Progress, config: c, live: l, metrics: m,
 		dirty: make(chan struct{}, 1), finish: make(chan struct{}), ended: make(chan struct{}),
 		pending: make(map[commitKey]gathered), sent: make(map[commitKey]gathered), resets: make(map[commitKey]event.Offset),
 	}
@@ -165,7 +166,7 @@ func (c *commits) run(ctx context.Context) {
 			c.flushLast(ctx)
 			return
 		}
-		timer.Reset(c.config.OffsetCommitInterval)
+		timer.Reset(c.live.get().offsetCommitInterval)
 		select {
 		case <-timer.C:
 		case <-c.finish:

@@ -12,6 +12,7 @@
 //	     35  unregister a client       31  first offset of a queue
 //	     38  members of a group        32  time of a queue's first message
 //	 41, 42  lock, unlock queues       33  message by its position
+//	     46  check a client's filter   12  messages by key
 //
 // and what administrators ask for:
 //
@@ -22,8 +23,10 @@
 //	200, 225 change groups         203, 204  online consumers, producers
 //	    207  delete a group             328  all producers
 //	201, 352 groups           300, 343, 345  who consumes what
-//	     26  settings              307, 309  passed on to a client
-//	     28  state of the broker
+//	 26, 25  settings, some live   307, 309  passed on to a client
+//	     28  state of the broker        223  offsets that clients hold
+//	    353  forbid a topic        314, 308  clone, correct offsets
+//	    401  mode: all groups pull      321  entries of a queue
 //
 // and 40 is sent to the members of a group when the group changes. All else
 // is answered with code 3, as RocketMQ does.
@@ -65,4 +68,10 @@
 //   - A pull that picks up a reset offset commits nothing, so an old offset
 //     that it carries can't undo the reset.
 //   - Whether a consumer has picked up a reset is not in the log.
+//   - A held pull picks up a reset at once; RocketMQ's waits until it ends.
+//   - Offsets are reset on the broker, as RocketMQ 5 does by default: 220 is
+//     not sent to clients.
+//   - Settings that 25 changes hold until the process ends; those outside the
+//     list are refused with NO_PERMISSION. Routes show the changed permission.
+//   - All groups pull: 401 refuses POP rather than to keep a mode without effect.
 package broker

@@ -170,9 +170,9 @@ func (b *Broker) showGroups(rt remoting.ReplyTo, cmd *remoting.Command) {
 	from, to := page(cmd, "groupSeq", "maxGroupNum", version, len(all))
 	body := struct {
 		DataVersion dataVersion                `json:"dataVersion"`
-		Forbidden   struct{}                   `json:"forbiddenTable"`
+		Forbidden   map[string]map[string]int  `json:"forbiddenTable"`
 		Groups      map[string]groupConfigBody `json:"subscriptionGroupTable"`
-	}{DataVersion: version, Groups: make(map[string]groupConfigBody, to-from)}
+	}{DataVersion: version, Forbidden: forbiddenTable(all[from:to]), Groups: make(map[string]groupConfigBody, to-from)}
 	for _, g := range all[from:to] {
 		body.Groups[g.Config.Name] = groupBodyOf(groupSettingsOf(g))
 	}

@@ -8,7 +8,7 @@ import (
 // mustCreateGroup reports whether a group is to be created on this first use
 // of it.
 func (b *Broker) mustCreateGroup(name []byte) bool {
-	if !b.config.AutoCreateGroup {
+	if !b.live.get().autoCreateGroup {
 		return false
 	}
 	_, found := b.groups.GetBytes(name)
@@ -56,7 +56,7 @@ func (r *registry) updateGroup(settings GroupSettings, edits []attributeEdit, do
 			return nil, err
 		}
 		after := settings
-		after.Attributes = attributes
+		after.Attributes, after.Forbidden = attributes, before.Forbidden
 		config := after.Config()
 		if found && sameGroupConfig(current.Config, config) {
 			return nil, nil

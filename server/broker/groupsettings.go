@@ -27,6 +27,7 @@ type GroupSettings struct {
 	BrokerWhenSlow  int64             // whichBrokerWhenConsumeSlowly
 	RetryPolicy     string            // JSON of groupRetryPolicy
 	Subscriptions   string            // JSON of subscriptionDataSet, "" for none
+	Forbidden       string            // topics that members must not pull, with commas between them
 	Attributes      map[string]string // RocketMQ's group attributes
 }
 
@@ -71,6 +72,7 @@ const (
 	attributeConsume   = "consumeEnable"
 	attributeBroadcast = "consumeBroadcastEnable"
 	attributeNotify    = "notifyConsumerIdsChangedEnable"
+	attributeForbidden = "forbiddenTopics"
 )
 
 var groupFields = []groupField{
@@ -86,6 +88,7 @@ var groupFields = []groupField{
 	numberField("brokerId", 64, func(s *GroupSettings) *int64 { return &s.BrokerID }),
 	numberField("whichBrokerWhenConsumeSlowly", 64, func(s *GroupSettings) *int64 { return &s.BrokerWhenSlow }),
 	textField("groupRetryPolicy", func(s *GroupSettings) *string { return &s.RetryPolicy }),
+	textField(attributeForbidden, func(s *GroupSettings) *string { return &s.Forbidden }),
 	textField("subscriptionDataSet", func(s *GroupSettings) *string { return &s.Subscriptions }),
 }
 

@@ -103,7 +103,7 @@ func (b *Broker) heartbeat(rt remoting.ReplyTo, cmd *remoting.Command) {
 	// that it can't create.
 	h.Producers = slices.DeleteFunc(h.Producers, func(p producerData) bool { return checkGroupName([]byte(p.Group)) != nil })
 	h.Consumers = slices.DeleteFunc(h.Consumers, func(c consumerData) bool { return checkGroupName([]byte(c.Group)) != nil })
-	h.Consumers = slices.DeleteFunc(h.Consumers, func(c consumerData) bool { return !b.config.AutoCreateGroup && !b.groupExists(c.Group) })
+	h.Consumers = slices.DeleteFunc(h.Consumers, func(c consumerData) bool { return !b.live.get().autoCreateGroup && !b.groupExists(c.Group) })
 	wantsAll, err := b.clients.register(rt.Conn, &h)
 	if err != nil {
 		b.answerError(rt, err)

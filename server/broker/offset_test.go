@@ -133,7 +133,7 @@ func pass(d time.Duration) {
 func gatherer(t *testing.T, log *fakeLog) *commits {
 	c := testConfig()
 	c.OffsetCommitInterval = 100 * time.Millisecond
-	commits := newCommits(&c, log.dependencies(), newBrokerMetrics(&c))
+	commits := newCommits(&c, log.dependencies(), newLive(&c), newBrokerMetrics(&c))
 	go commits.run(t.Context())
 	return commits
 }
@@ -252,7 +252,7 @@ func TestOffsetsOverTheLimitAreRefused(t *testing.T) {
 	t.Parallel()
 	c := testConfig()
 	c.Limits.GatheredOffsets = 1
-	commits := newCommits(&c, newFakeLog().dependencies(), newBrokerMetrics(&c))
+	commits := newCommits(&c, newFakeLog().dependencies(), newLive(&c), newBrokerMetrics(&c))
 	first := commitKey{"G", event.Queue{Topic: 1}}
 	if err := commits.gather(first, 1, "client"); err != nil {
 		t.Fatal(err)

@@ -18,6 +18,7 @@ const (
 	forbiddenByGroup        = 2
 	forbiddenByTopic        = 3
 	forbiddenToBroadcasters = 4
+	forbiddenBySubscription = 5
 )
 
 // pullRequest is one pull: from the reader goroutine by way of the read pool
@@ -70,7 +71,7 @@ func (p *puller) handle(rt remoting.ReplyTo, cmd *remoting.Command) {
 		p.broker.answerError(rt, err)
 		return
 	}
-	if p.broker.config.Permission&PermissionRead != 0 && p.broker.mustCreateGroup(h.group) {
+	if p.broker.live.get().permission&PermissionRead != 0 && p.broker.mustCreateGroup(h.group) {
 		p.broker.handleAfterGroup(rt, cmd, string(h.group))
 		return
 	}
@@ -80,10 +81,7 @@ func (p *puller) handle(rt remoting.ReplyTo, cmd *remoting.Command) {
 		p.refuse(r, err, forbidden)
 		return
 	}
-	if offset, reset := p.broker.commits.takeReset(commitKey{r.group, r.queue}); reset {
-		first, next := p.broker.queues.Bounds(r.queue)
-		var reply remoting.Reply
-		p.answer(r, &reply, pullReset, offset, first, next)
+	if p.answerReset(r) {
 		return
 	}
 	if h.systemFlag&pullCommitsOffset != 0 && h.commitOffset >= 0 {
@@ -92,6 +90,18 @@ func (p *puller) handle(rt remoting.ReplyTo, cmd *remoting.Command) {
 		_ = p.broker.commits.gather(commitKey{r.group, r.queue}, event.Offset(h.commitOffset), p.broker.clientName(rt.Conn))
 	}
 	p.start(r)
+}
+
+// answerReset sends a consumer to the offset that an administrator has set.
+func (p *puller) answerReset(r *pullRequest) bool {
+	offset, reset := p.broker.commits.takeReset(commitKey{r.group, r.queue})
+	if !reset {
+		return false
+	}
+	first, next := p.broker.queues.Bounds(r.queue)
+	var reply remoting.Reply
+	p.answer(r, &reply, pullReset, offset, first, next)
+	return true
 }
 
 // start looks where the wanted offset lies.
@@ -110,7 +120,7 @@ func (p *puller) start(r *pullRequest) {
 // the response's forbiddenType, 0 for none.
 func (p *puller) admit(r *pullRequest, h *pullHeader) (forbidden int64, err error) {
 	b := p.broker
-	if b.config.Permission&PermissionRead == 0 {
+	if b.live.get().permission&PermissionRead == 0 {
 		return forbiddenByBroker, refuse(remoting.ResponseNoPermission, "the broker[%s] pulling message is forbidden", b.config.Address.Addr())
 	}
 	g, found := b.groups.GetBytes(h.group)
@@ -133,6 +143,9 @@ func (p *puller) admit(r *pullRequest, h *pullHeader) (forbidden int64, err erro
 	}
 	if !groupAllows(g, attributeBroadcast) && b.clients.broadcasts(h.group) {
 		return forbiddenToBroadcasters, refuse(remoting.ResponseNoPermission, "the consumer group[%s] can not consume by broadcast way", h.group)
+	}
+	if forbids(g, t.Config.Name) {
+		return forbiddenBySubscription, refuse(remoting.ResponseNoPermission, "the consumer group[%s] is forbidden for topic[%s]", h.group, h.topic)
 	}
 	if err := p.subscribe(r, h); err != nil {
 		return 0, err
@@ -236,10 +249,11 @@ func (p *puller) answerOutside(r *pullRequest, first, next event.Offset) {
 }
 
 // hold parks the request. Whoever parks looks at the queue once more: an
-// arrival before the parking is seen here, a later one finds the request.
+// arrival or a reset before the parking is seen here, a later one finds the
+// request.
 func (p *puller) hold(r *pullRequest) {
 	r.held = true
-	q, offset := r.queue, r.offset
+	key, offset := commitKey{r.group, r.queue}, r.offset
 	switch p.broker.holds.park(r) {
 	case parkFull:
 		p.refuse(r, refuse(remoting.ResponseSystemBusy, "[OVERLOAD]system busy: too many pulls are held, pull again later"), 0)
@@ -249,8 +263,8 @@ func (p *puller) hold(r *pullRequest) {
 		return
 	}
 	// From here on r may be gone.
-	if first, next := p.broker.queues.Bounds(q); next > offset || first > offset {
-		p.broker.wake(q)
+	if first, next := p.broker.queues.Bounds(key.queue); next > offset || first > offset || p.broker.commits.awaitsPickup(key) {
+		p.broker.wake(key.queue)
 	}
 }
 
@@ -295,6 +309,9 @@ func (p *puller) answer(r *pullRequest, reply *remoting.Reply, status pullStatus
 // run reads the messages; it runs in the read pool.
 func (r *pullRequest) run(w *reader) {
 	p := r.puller
+	if r.held && p.answerReset(r) {
+		return
+	}
 	if first, next := p.broker.queues.Bounds(r.queue); r.offset < first || r.offset >= next {
 		p.answerOutside(r, first, next)
 		return

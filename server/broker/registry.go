@@ -239,9 +239,13 @@ func (r *registry) shutDown() {
 // It doesn't block.
 func (r *registry) noticeChanges() {
 	version := r.topics.Version()
-	if r.version.Swap(version) == version {
-		return
+	if r.version.Swap(version) != version {
+		r.tellChanged()
 	}
+}
+
+// tellChanged has the topics registered anew. It doesn't block.
+func (r *registry) tellChanged() {
 	select {
 	case r.changed <- struct{}{}:
 	default:

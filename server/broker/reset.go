@@ -20,7 +20,8 @@ type resetRequest struct {
 
 // resetOffset answers INVOKE_BROKER_TO_RESET_OFFSET when the new offsets are
 // applied. Consumers need not be online. Whoever is gets each offset with its
-// next pull; what it commits before that counts no more.
+// next pull, or the one that is held; what it commits before that counts no
+// more.
 func (b *Broker) resetOffset(rt remoting.ReplyTo, cmd *remoting.Command) {
 	r, err := b.readReset(cmd)
 	if err != nil {
@@ -37,6 +38,9 @@ func (b *Broker) resetOffset(rt remoting.ReplyTo, cmd *remoting.Command) {
 			if err != nil {
 				b.answerError(rt, err)
 				return
+			}
+			for _, o := range offsets {
+				b.wake(o.Queue) // held pulls pick it up at once
 			}
 			b.answerReset(rt, &r, offsets)
 		})
@@ -132,29 +136,70 @@ func (c *commits) reset(offsets []event.OffsetCommit, done func(error)) {
 func (c *commits) tryReset(offsets []event.OffsetCommit, done func(error)) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if len(c.resets)+len(offsets) > c.config.Limits.GatheredOffsets {
+		return c.full()
+	}
+	if err := c.setLocked(offsets, clientOfResets, done); err != nil {
+		return err
+	}
+	for _, o := range offsets {
+		c.resets[commitKey{o.Group, o.Queue}] = o.Offset
+	}
+	c.resetCount.Store(int64(len(c.resets)))
+	return nil
+}
+
+// copy sets offsets that a consumer finds when it asks, and calls done as
+// reset does. It takes the place of resets that nobody has picked up.
+func (c *commits) copy(offsets []event.OffsetCommit, done func(error)) {
+	if len(offsets) == 0 {
+		done(nil)
+		return
+	}
+	if err := c.tryCopy(offsets, done); err != nil {
+		done(err)
+	}
+}
+
+func (c *commits) tryCopy(offsets []event.OffsetCommit, done func(error)) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if err := c.setLocked(offsets, clientOfCopies, done); err != nil {
+		return err
+	}
+	for _, o := range offsets {
+		delete(c.resets, commitKey{o.Group, o.Queue})
+	}
+	c.resetCount.Store(int64(len(c.resets)))
+	return nil
+}
+
+// setLocked has offsets proposed, whatever the consumers have committed, and
+// done called when they are applied.
+func (c *commits) setLocked(offsets []event.OffsetCommit, client string, done func(error)) error {
 	switch {
 	case c.stopped:
 		return errStopped
-	case len(c.resets)+len(offsets) > c.config.Limits.GatheredOffsets,
-		len(c.pending)+len(c.sent)+len(offsets) > c.config.Limits.GatheredOffsets:
+	case len(c.pending)+len(c.sent)+len(offsets) > c.config.Limits.GatheredOffsets:
 		return c.full()
 	}
 	each := afterAll(len(offsets), done)
 	for _, o := range offsets {
 		k := commitKey{o.Group, o.Queue}
-		c.resets[k] = o.Offset
 		g := c.pending[k]
-		g.offset, g.client = o.Offset, clientOfResets
+		g.offset, g.client = o.Offset, client
 		g.settled = append(g.settled, each)
 		c.pending[k] = g
 	}
-	c.resetCount.Store(int64(len(c.resets)))
 	c.wakeLocked()
 	return nil
 }
 
-// clientOfResets names an administrator's reset in the log.
-const clientOfResets = "offset reset"
+// Names of what administrators do to offsets, in the log.
+const (
+	clientOfResets = "offset reset"
+	clientOfCopies = "offset copy"
+)
 
 // takeReset ends the reset of an offset that a consumer picks up.
 func (c *commits) takeReset(k commitKey) (event.Offset, bool) {

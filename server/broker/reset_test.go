@@ -135,3 +135,16 @@ func TestDeletedTopicTakesItsResetsWithIt(t *testing.T) {
 		t.Errorf("%d resets wait for a topic that is gone", n)
 	}
 }
+
+func TestAHeldPullPicksUpAResetAtOnce(t *testing.T) {
+	t.Parallel()
+	h := start(t, nil)
+	h.send(1, "a", "x")
+	held := h.begin(h.client, remoting.RequestPullMessage, pullFields(1, 1).with("sysFlag", "6").with("suspendTimeoutMillis", "60000"), nil)
+	h.held(1)
+	h.want(h.call(remoting.RequestInvokeBrokerToResetOffset, resetFields(0), nil), remoting.ResponseSuccess)
+	moved := h.want(receive(t, held), remoting.ResponsePullOffsetMoved)
+	if moved.Text("nextBeginOffset") != "0" {
+		t.Errorf("the pull goes on at %s, want 0", moved.Text("nextBeginOffset"))
+	}
+}

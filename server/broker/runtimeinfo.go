@@ -18,12 +18,12 @@ const versionName = "V5_3_3"
 
 // showConfig answers GET_BROKER_CONFIG.
 func (b *Broker) showConfig(rt remoting.ReplyTo, _ *remoting.Command) {
-	version, err := json.Marshal(b.versionOf(0))
+	version, err := json.Marshal(b.versionOf(b.live.version.Load()))
 	if err != nil {
 		b.answerError(rt, err)
 		return
 	}
-	reply := remoting.Reply{Body: []byte(b.config.Properties)}
+	reply := remoting.Reply{Body: []byte(b.live.properties(b.config.Properties))}
 	reply.SetBytes("version", version)
 	rt.Send(&reply)
 }

@@ -92,7 +92,7 @@ func (s *sender) attemptLater(rt remoting.ReplyTo, cmd *remoting.Command, create
 
 // check does what needs no topic, in RocketMQ's order.
 func (s *sender) check(h *sendHeader) error {
-	if s.config.Permission&PermissionWrite == 0 {
+	if s.broker.live.get().permission&PermissionWrite == 0 {
 		if t, found := s.topics.GetBytes(h.topic); found && orderedOf(t.Config.Attributes) {
 			return refuse(remoting.ResponseNoPermission, "the broker[%s] sending message is forbidden", s.config.Address.Addr())
 		}
@@ -188,7 +188,7 @@ func (s *sender) modelFor(h *sendHeader) (*TopicSettings, error) {
 	if model, found := s.topics.GetBytes(h.defaultTopic); found {
 		like := settingsOf(model)
 		queues := min(int64(h.defaultQueues), int64(like.WriteQueues))
-		inherited := like.Permission&PermissionInherit != 0 && (s.config.AutoCreateTopic || like.Name != topicAutoCreate)
+		inherited := like.Permission&PermissionInherit != 0 && (s.broker.live.get().autoCreateTopic || like.Name != topicAutoCreate)
 		if inherited && queues > 0 {
 			return &TopicSettings{
 				Name: string(h.topic), ReadQueues: uint32(queues), WriteQueues: uint32(queues),

@@ -111,7 +111,7 @@ func (r *sendRequest) addBatch(body []byte, h *sendHeader) error {
 
 // countBatch checks the layout of a batch before anything is sized by it.
 func (r *sendRequest) countBatch(body []byte) (int, error) {
-	if len(body) > r.sender.config.MessageBytesMax {
+	if len(body) > r.sender.broker.live.get().messageBytesMax {
 		return 0, r.illegalSize(0)
 	}
 	count := 0
@@ -135,7 +135,7 @@ func (r *sendRequest) admit(body []byte, known record.Known, h *sendHeader) erro
 		return refuse(remoting.ResponseMessageIllegal, "transactional messages are not supported by this version of the broker")
 	case len(body) == 0:
 		return refuse(remoting.ResponseMessageIllegal, "the message has no body")
-	case len(body) > r.sender.config.MessageBytesMax:
+	case len(body) > r.sender.broker.live.get().messageBytesMax:
 		return r.illegalSize(0)
 	case known.InnerNumber != nil:
 		return refuse(remoting.ResponseMessageIllegal, "the property INNER_NUM is reserved for batches that the broker makes")
@@ -158,7 +158,7 @@ func isDelayed(known record.Known) bool {
 func (r *sendRequest) illegalSize(propertiesBytes int) error {
 	return refuse(remoting.ResponseMessageIllegal,
 		"the message is illegal: its body may have %d bytes and its properties %d (they have %d with those that the broker adds)",
-		r.sender.config.MessageBytesMax, record.PropertiesBytesMax, propertiesBytes)
+		r.sender.broker.live.get().messageBytesMax, record.PropertiesBytesMax, propertiesBytes)
 }
 
 // grow makes room for count messages, so that pointers to them stay valid.

@@ -216,7 +216,7 @@ func page(cmd *remoting.Command, first, count string, version dataVersion, lengt
 
 // showTopics answers GET_ALL_TOPIC_CONFIG.
 func (b *Broker) showTopics(rt remoting.ReplyTo, cmd *remoting.Command) {
-	table, counter := b.TopicTable()
+	table, counter := b.topicTable()
 	slices.SortFunc(table, func(a, b TopicSettings) int { return strings.Compare(a.Name, b.Name) })
 	version := b.versionOf(counter)
 	from, to := page(cmd, "topicSeq", "maxTopicNum", version, len(table))

@@ -105,8 +105,19 @@ func orderedOf(attributes []event.Attribute) bool {
 }
 
 // TopicTable is all topics, for registration at nameservers, and the version
-// of that table.
+// of that table. Clients are permitted no more than the broker permits.
 func (b *Broker) TopicTable() ([]TopicSettings, uint64) {
+	changes := b.live.version.Load() // first, as in topicTable
+	table, version := b.topicTable()
+	permission := b.live.get().permission | ^(PermissionRead | PermissionWrite)
+	for i := range table {
+		table[i].Permission &= permission
+	}
+	return table, version + changes
+}
+
+// topicTable is all topics and the version of that table.
+func (b *Broker) topicTable() ([]TopicSettings, uint64) {
 	version := b.topics.Version() // first: a later change gives a later version
 	all := b.topics.All()
 	table := make([]TopicSettings, len(all))
