@@ -20,7 +20,7 @@ func Command() *cobra.Command {
 		Use: "log", Short: "Measure the log and its floors without a network", Args: cobra.NoArgs,
 		Long: "Measure producers that store into the log, on io_uring and on plain system calls, and in the same run\n" +
 			"the floors: merged writes without format, a write per message, and the device. With the defaults it\n" +
-			"takes some eight minutes.",
+			"takes some twelve minutes.",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			o.Progress = func(text string) { fmt.Fprintln(cmd.ErrOrStderr(), text) }
 			r, err := Run(cmd.Context(), o)
@@ -55,6 +55,7 @@ func (o *Options) addFlags(cmd *cobra.Command) {
 	f.DurationVar(&o.Warmup, "warmup", 300*time.Millisecond, "time before the measured one, of each sample")
 	f.DurationVar(&o.Duration, "duration", time.Second, "measured time of each sample")
 	f.Int64Var(&o.SegmentBytes, "segment-bytes", 1<<30, "size of the log's segments")
+	f.StringVar(&o.Segments, "segments", ready, "what the engine writes into: segments that are ready, as recycled ones are, or fresh ones, zero-filled while it writes")
 	f.Int64Var(&o.FloorBytes, "floor-bytes", 256<<20, "size of the file that the floors write around in")
 }
 

@@ -11,8 +11,16 @@
 //	device    writes of 64 KiB, 16 in flight, without sync: once per round
 //
 // The floors write around in one file that was written with zeros before, past
-// the page cache. The engine begins each run with a new log, so its zero-fill
-// runs within the measured time; the bytes of it are counted apart.
+// the page cache. The engine begins each sample with a new log whose segments
+// are written with zeros beforehand as far as the sample may go: what a log
+// finds that recycles its segments. With fresh segments the zero-fill runs ahead
+// of the log within the measured time. Its bytes are counted apart in both.
+//
+// In the group floor a producer copies its body into the open batch under a
+// lock, wakes the writer if the batch was empty, and parks on a channel of its
+// own. One goroutine swaps the batch for an empty one, writes it with one
+// system call, syncs with another, and sends to the channel of each producer
+// in it. No thread is locked, and nothing else happens per message.
 //
 // A run measures every cell (size, depth, mode) with every contender, in
 // rounds; the order of contenders turns with each round. Ratios are computed

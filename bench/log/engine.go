@@ -1,6 +1,7 @@
 package log
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -27,6 +28,8 @@ const (
 	queues       = 8
 	waitingBytes = 64 << 20
 	patience     = time.Minute // more than any message should wait
+	readyLook    = 2 * time.Millisecond
+	readySlack   = 16 << 20 // two steps of the zero-fill
 )
 
 // engineStore is a single node in a folder of its own.
@@ -61,7 +64,9 @@ func openDisk(dir, contender string) (disk.Disk, error) {
 	return d, nil
 }
 
-func openEngine(o *Options, contender string, c Cell) (store, error) {
+// openEngine makes a new log and, if segments are to be ready, waits until its
+// files are written with zeros as far as the sample may go.
+func openEngine(ctx context.Context, o *Options, contender string, c Cell) (store, error) {
 	dir, err := os.MkdirTemp(o.Dir, "bench-log-")
 	if err != nil {
 		return nil, fmt.Errorf("bench log: make a folder: %w", err)
@@ -69,6 +74,9 @@ func openEngine(o *Options, contender string, c Cell) (store, error) {
 	s := &engineStore{dir: dir, producers: make([]proposer, c.Depth)}
 	if err := s.open(o, contender, c); err != nil {
 		return nil, errors.Join(err, os.RemoveAll(dir))
+	}
+	if err := s.waitReady(ctx, o.readyBytes(c)); err != nil {
+		return nil, errors.Join(err, s.close())
 	}
 	return s, nil
 }
@@ -85,7 +93,7 @@ func (s *engineStore) open(o *Options, contender string, c Cell) error {
 	s.node, _, err = replication.OpenSingle(replication.SingleOptions{
 		Address: "127.0.0.1:10911",
 		Engine: engine.Options{CommitAt: mark, Log: commitlog.Options{
-			Disk: countingDisk{d, &s.counter}, SegmentBytes: o.SegmentBytes, HistoryBytes: 1 << 20}},
+			Disk: countingDisk{d, &s.counter}, SegmentBytes: o.SegmentBytes, HistoryBytes: 1 << 20, FillAheadBytes: o.readyBytes(c)}},
 		Proposer: replication.ProposerOptions{
 			WaitingBytes: max(waitingBytes, 2*c.Size), WaitTime: patience, FlushTimeout: patience,
 			Now: func() int64 { return time.Now().UnixMilli() },
@@ -100,6 +108,20 @@ func (s *engineStore) open(o *Options, contender string, c Cell) error {
 		p.done = make(chan struct{}, 1)
 		p.proposal = engine.Proposal{Completion: p, Drafts: []event.Draft{{
 			Kind: event.KindMessage, Stream: event.StreamQueue, Topic: 1, Queue: uint32(i % queues), Payload: body}}}
+	}
+	return nil
+}
+
+// waitReady waits until the log has prepared this much of its files.
+func (s *engineStore) waitReady(ctx context.Context, bytes int64) error {
+	look := time.NewTicker(readyLook)
+	defer look.Stop()
+	for s.node.Engine().Log().ReadyBytes() < bytes-readySlack {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-look.C:
+		}
 	}
 	return nil
 }

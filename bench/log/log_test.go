@@ -27,7 +27,7 @@ func engines(t testing.TB) []string {
 func short(t testing.TB) Options {
 	return Options{
 		Dir: t.TempDir(), Sizes: []int{256, 5000}, Depths: []int{1, 8}, Modes: []string{"sync", "async"}, Engines: engines(t),
-		Rounds: 2, Warmup: time.Millisecond, Duration: 30 * time.Millisecond, SegmentBytes: 16 << 20, FloorBytes: floorBytesMin,
+		Rounds: 2, Warmup: time.Millisecond, Duration: 30 * time.Millisecond, SegmentBytes: 16 << 20, Segments: ready, FloorBytes: floorBytesMin,
 	}
 }
 

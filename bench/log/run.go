@@ -88,7 +88,7 @@ func sample(ctx context.Context, o *Options, floor *floorFile, c Cell, contender
 	case raw:
 		s = openRaw(floor, c)
 	default:
-		if s, err = openEngine(o, contender, c); err != nil {
+		if s, err = openEngine(ctx, o, contender, c); err != nil {
 			return Sample{}, err
 		}
 	}

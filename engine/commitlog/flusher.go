@@ -24,6 +24,7 @@ type flusher struct {
 
 	// Owned by the goroutine.
 	slots   [queueDepth]*chunk
+	depth   int // writes in flight at most
 	writes  int // in flight
 	syncing bool
 	covers  event.Index // what the sync in flight makes durable
@@ -100,6 +101,10 @@ func (f *flusher) run(opened chan<- error) {
 	if err != nil {
 		return
 	}
+	f.depth = queueDepth
+	if !f.queue.Overlaps() {
+		f.depth = 1
+	}
 	f.loop()
 	f.closing = f.queue.Close()
 }
@@ -107,8 +112,8 @@ func (f *flusher) run(opened chan<- error) {
 func (f *flusher) loop() {
 	for !f.failed {
 		f.runTask()
-		f.submitWrites()
 		f.submitSync()
+		f.submitWrites()
 		if f.finished() {
 			return
 		}
@@ -128,10 +133,14 @@ func (f *flusher) finished() bool {
 }
 
 // submitWrites submits chunks while the queue has room, and asks the source
-// for more when nothing waits.
+// for more when nothing waits. Where a sync and a write can't run side by side,
+// the batch goes on growing during the sync.
 func (f *flusher) submitWrites() {
+	if f.syncing && f.depth == 1 {
+		return
+	}
 	asked := false
-	for f.writes < queueDepth && !f.failed {
+	for f.writes < f.depth && !f.failed {
 		c := f.take()
 		if c == nil {
 			if asked || f.blocked() {
@@ -145,12 +154,13 @@ func (f *flusher) submitWrites() {
 	}
 }
 
-// askSource lets the source append. While a write is in flight only a batch
-// that may begin in a block of its own is worth closing; a smaller one grows.
+// askSource lets the source append. While a write or a sync is in flight only a
+// batch that may begin in a block of its own is worth closing; a smaller one
+// grows.
 func (f *flusher) askSource() {
 	f.asking.Store(true)
 	defer f.asking.Store(false)
-	if f.writes > 0 {
+	if f.writes > 0 || f.syncing {
 		f.log.opts.Source(alignedStartBytes)
 		return
 	}

@@ -39,8 +39,12 @@ type Options struct {
 	SegmentBytes int64 // DefaultSegmentBytes
 	TailBytes    int   // DefaultTailBytes
 	HistoryBytes int   // DefaultHistoryBytes
-	Policy       FlushPolicy
-	Method       FlushMethod
+	// FillAheadBytes is how far behind the log's end, into the next segment,
+	// the file is kept ready with zeros; DefaultFillAheadBytes. It rises to what
+	// the log takes in a second.
+	FillAheadBytes int64
+	Policy         FlushPolicy
+	Method         FlushMethod
 
 	// Source is called by the flusher whenever it could write more and nothing
 	// is waiting. It calls Append once, if it has atLeast bytes of data.
@@ -95,6 +99,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.HistoryBytes == 0 {
 		o.HistoryBytes = DefaultHistoryBytes
+	}
+	if o.FillAheadBytes == 0 {
+		o.FillAheadBytes = DefaultFillAheadBytes
 	}
 	if o.Source == nil {
 		o.Source = func(int) {}

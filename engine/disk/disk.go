@@ -107,6 +107,9 @@ type Queue interface {
 	// was called, and fills done. 0 means woken. A Wake that comes while nobody
 	// waits makes the next Wait return.
 	Wait(done []Completion) (int, error)
+	// Overlaps reports whether operations run side by side. Where they don't,
+	// each one queued delays those behind it.
+	Overlaps() bool
 	// Wake makes Wait return. Safe from any goroutine.
 	Wake()
 	// Close waits for everything in flight and releases the queue.

@@ -73,6 +73,8 @@ func (q *posixQueue) Wait(done []Completion) (int, error) {
 	return n, nil
 }
 
+func (q *posixQueue) Overlaps() bool { return false }
+
 func (q *posixQueue) Wake() {
 	select {
 	case q.wake <- struct{}{}:

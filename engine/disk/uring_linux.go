@@ -116,6 +116,8 @@ func (q *uringQueue) queue(o operation) error {
 	return q.ring.WriteFixed(o.file.ring, 0, o.buf, o.at, flags, o.tag)
 }
 
+func (q *uringQueue) Overlaps() bool { return true }
+
 func (q *uringQueue) Wake() { q.ring.Wake() }
 
 func (q *uringQueue) Close() error {

@@ -184,6 +184,9 @@ func (q *queue) takeWake() bool {
 	return woken
 }
 
+// Overlaps implements disk.Queue.
+func (q *queue) Overlaps() bool { return q.inner.Overlaps() }
+
 // Wake implements disk.Queue.
 func (q *queue) Wake() {
 	q.mutex.Lock()

@@ -255,6 +255,9 @@ func (d *Disk) finish(o *operation) error {
 	return nil
 }
 
+// Overlaps implements disk.Queue.
+func (q *queue) Overlaps() bool { return true }
+
 // Wake implements disk.Queue.
 func (q *queue) Wake() {
 	select {
