@@ -13,7 +13,10 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/apogeemq/apogee/bench"
+	"github.com/apogeemq/apogee/tools/admin"
+	"github.com/apogeemq/apogee/tools/consumer"
 	"github.com/apogeemq/apogee/tools/log"
+	"github.com/apogeemq/apogee/tools/producer"
 )
 
 // echoTime: a Ctrl-C reaches the whole process group, and make, timeout and
@@ -26,8 +29,12 @@ func main() {
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)
 	go obey(signals, cancel)
-	if err := rootCommand().ExecuteContext(ctx); err != nil {
+	root, understood := rootCommand()
+	if cmd, err := root.ExecuteContextC(ctx); err != nil {
 		fmt.Fprintln(os.Stderr, "apogee:", err)
+		if !*understood {
+			fmt.Fprintf(os.Stderr, "`%s --help` shows what is possible\n", cmd.CommandPath())
+		}
 		os.Exit(exitStatus(err))
 	}
 }
@@ -45,15 +52,20 @@ func obey(signals <-chan os.Signal, cancel func()) {
 	}
 }
 
-func rootCommand() *cobra.Command {
-	root := &cobra.Command{
-		Use:           "apogee",
-		Short:         "Event-sourced message broker for RocketMQ clients",
-		SilenceUsage:  true,
-		SilenceErrors: true,
+// rootCommand also tells whether the command line was understood: after that
+// an error is not about how the command was used.
+func rootCommand() (root *cobra.Command, understood *bool) {
+	understood = new(bool)
+	root = &cobra.Command{
+		Use:              "apogee",
+		Short:            "Event-sourced message broker for RocketMQ clients",
+		SilenceUsage:     true,
+		SilenceErrors:    true,
+		PersistentPreRun: func(*cobra.Command, []string) { *understood = true },
 	}
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.AddCommand(serverCommands()...)
-	root.AddCommand(configCommand(), versionCommand(), bench.Command(), log.Command())
-	return root
+	root.AddCommand(configCommand(), versionCommand(), producer.Command(), consumer.Command(),
+		admin.Command(), bench.Command(), log.Command())
+	return root, understood
 }

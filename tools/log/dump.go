@@ -12,12 +12,13 @@ import (
 
 	"github.com/apogeemq/apogee/engine/commitlog"
 	"github.com/apogeemq/apogee/engine/event"
+	"github.com/apogeemq/apogee/tools/message"
 )
 
 // dump is one run of `log dump`.
 type dump struct {
 	filter
-	form   bodyForm
+	form   message.Form
 	asJSON bool
 	seek   bool // begin in the segment that --position or --from names
 	out    *bufio.Writer
@@ -56,7 +57,7 @@ func dumpCommand() *cobra.Command {
 	f.Int64Var(&d.limit, "limit", 0, "end after so many lines (0: all)")
 	f.BoolVar(&d.seek, "seek", false, "begin in the segment of --position or --from: faster, but names of topics and queue offsets from before are not known")
 	f.BoolVar(&d.asJSON, "json", false, "print a JSON object per event")
-	f.StringVar((*string)(&d.form), "body", string(bodyText), "bodies of messages: text, hex or none")
+	f.StringVar((*string)(&d.form), "body", string(message.Text), "bodies of messages: text, hex or none")
 	return cmd
 }
 
@@ -67,8 +68,8 @@ func (d *dump) run(ctx context.Context, f folder) error {
 	if err := d.check(); err != nil {
 		return err
 	}
-	if d.form != bodyText && d.form != bodyHex && d.form != bodyNone {
-		return fmt.Errorf("--body %q is not allowed: use text, hex or none", d.form)
+	if err := d.form.Check(); err != nil {
+		return err
 	}
 	d.names, d.next = make(map[event.TopicID]string), make(map[event.Queue]event.Offset)
 	o := commitlog.Inspection{

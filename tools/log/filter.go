@@ -3,12 +3,11 @@ package log
 import (
 	"fmt"
 	"slices"
-	"strconv"
 	"strings"
-	"time"
 
 	"github.com/apogeemq/apogee/engine/commitlog"
 	"github.com/apogeemq/apogee/engine/event"
+	"github.com/apogeemq/apogee/tools/message"
 )
 
 // filter says which lines dump shows.
@@ -20,19 +19,12 @@ type filter struct {
 	limit    int64 // lines; 0 for all
 }
 
-// parseTime reads RFC 3339 or Unix milliseconds. "" is 0.
+// parseTime is message.ParseTime; "" is 0.
 func parseTime(flag, text string) (int64, error) {
 	if text == "" {
 		return 0, nil
 	}
-	if ms, err := strconv.ParseInt(text, 10, 64); err == nil && ms >= 0 {
-		return ms, nil
-	}
-	t, err := time.Parse(time.RFC3339, text)
-	if err != nil || t.UnixMilli() < 0 {
-		return 0, fmt.Errorf("--%s %q is not allowed: use RFC 3339 (2026-01-31T12:00:00Z) or Unix milliseconds", flag, text)
-	}
-	return t.UnixMilli(), nil
+	return message.ParseTime("--"+flag, text)
 }
 
 // kindNames are all kinds of events, and of frames without events.

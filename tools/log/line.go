@@ -8,6 +8,7 @@ import (
 
 	"github.com/apogeemq/apogee/engine/commitlog"
 	"github.com/apogeemq/apogee/engine/event"
+	"github.com/apogeemq/apogee/tools/message"
 )
 
 // line is what dump shows of one event, or of a frame that holds none.
@@ -24,7 +25,7 @@ type line struct {
 	Due          int64                `json:"due,omitempty"`
 	Keys         []uint64             `json:"keys,omitempty"` // hashes
 	PayloadBytes int                  `json:"payloadBytes"`
-	Message      *message             `json:"message,omitempty"`
+	Message      *message.Message     `json:"message,omitempty"`
 	Config       *event.TopicConfig   `json:"topicConfig,omitempty"`
 	Commits      []event.OffsetCommit `json:"commits,omitempty"`
 	Problem      string               `json:"problem,omitempty"` // the payload isn't what the kind says
@@ -49,11 +50,11 @@ func eventLine(f *commitlog.Frame, e commitlog.Event) *line {
 }
 
 // decode fills in the payload.
-func (l *line) decode(e event.Event, form bodyForm) {
+func (l *line) decode(e event.Event, form message.Form) {
 	var err error
 	switch e.Kind() {
 	case event.KindMessage:
-		if l.Message, err = decodeMessage(e.Payload(), form); err == nil && l.Topic == "" {
+		if l.Message, err = message.Decode(e.Payload(), form); err == nil && l.Topic == "" {
 			l.Topic = l.Message.Topic
 		}
 	case event.KindTopic:
@@ -74,9 +75,9 @@ func (l *line) printJSON(w io.Writer) error { return json.NewEncoder(w).Encode(l
 // print writes the line and the payload below it.
 func (l *line) print(w io.Writer, names func(event.TopicID) string) error {
 	var b strings.Builder
-	fmt.Fprintf(&b, "index=%d position=%d time=%s kind=%s", l.Index, l.Position, timeText(l.Timestamp), l.Kind)
+	fmt.Fprintf(&b, "index=%d position=%d time=%s kind=%s", l.Index, l.Position, message.TimeText(l.Timestamp), l.Kind)
 	if l.TopicID != 0 {
-		fmt.Fprintf(&b, " topic=%s#%d queue=%d", quoted(l.Topic), l.TopicID, l.Queue)
+		fmt.Fprintf(&b, " topic=%s#%d queue=%d", message.Quoted(l.Topic), l.TopicID, l.Queue)
 	}
 	if l.Offset != nil {
 		fmt.Fprintf(&b, " offset=%d", *l.Offset)
@@ -85,7 +86,7 @@ func (l *line) print(w io.Writer, names func(event.TopicID) string) error {
 		fmt.Fprintf(&b, " tag=%d", l.Tag)
 	}
 	if l.Due != 0 {
-		fmt.Fprintf(&b, " due=%s", timeText(l.Due))
+		fmt.Fprintf(&b, " due=%s", message.TimeText(l.Due))
 	}
 	if len(l.Keys) > 0 {
 		fmt.Fprintf(&b, " keys=%x", l.Keys)
@@ -101,16 +102,16 @@ func (l *line) printPayload(w io.Writer, names func(event.TopicID) string) {
 		fmt.Fprintf(w, "  problem: %s\n", l.Problem)
 	}
 	if l.Message != nil {
-		l.Message.print(w)
+		l.Message.Print(w)
 	}
 	if c := l.Config; c != nil {
-		fmt.Fprintf(w, "  name=%s read-queues=%d write-queues=%d\n", quoted(c.Name), c.ReadQueues, c.WriteQueues)
+		fmt.Fprintf(w, "  name=%s read-queues=%d write-queues=%d\n", message.Quoted(c.Name), c.ReadQueues, c.WriteQueues)
 		for _, a := range c.Attributes {
-			fmt.Fprintf(w, "  %s=%s\n", quoted(a.Key), quoted(a.Value))
+			fmt.Fprintf(w, "  %s=%s\n", message.Quoted(a.Key), message.Quoted(a.Value))
 		}
 	}
 	for _, c := range l.Commits {
-		fmt.Fprintf(w, "  group=%s topic=%s#%d queue=%d offset=%d client=%s\n", quoted(c.Group), quoted(names(c.Queue.Topic)), c.Queue.Topic,
-			c.Queue.ID, c.Offset, quoted(c.Client))
+		fmt.Fprintf(w, "  group=%s topic=%s#%d queue=%d offset=%d client=%s\n", message.Quoted(c.Group), message.Quoted(names(c.Queue.Topic)), c.Queue.Topic,
+			c.Queue.ID, c.Offset, message.Quoted(c.Client))
 	}
 }

@@ -12,10 +12,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/klauspost/compress/zlib"
-	"github.com/klauspost/compress/zstd"
-	"github.com/pierrec/lz4/v4"
-
 	"github.com/apogeemq/apogee/engine/commitlog"
 	"github.com/apogeemq/apogee/engine/disk"
 	"github.com/apogeemq/apogee/engine/event"
@@ -301,79 +297,4 @@ func TestDumpPassesOverDamageAndSaysSo(t *testing.T) {
 	if status != 0 || strings.Count(out, "kind=message") != 2 || !strings.Contains(notes, "corrupt event") || strings.Contains(out, "offset=1") {
 		t.Errorf("status %d\n%s\n%s", status, notes, out)
 	}
-}
-
-// compressed is a text in the three forms of RocketMQ.
-func compressed(t testing.TB, text []byte) map[int32][]byte {
-	t.Helper()
-	var z, l, s bytes.Buffer
-	zw, lw := zlib.NewWriter(&z), lz4.NewWriter(&l)
-	sw, err := zstd.NewWriter(&s)
-	for _, w := range []interface {
-		Write([]byte) (int, error)
-		Close() error
-	}{zw, lw, sw} {
-		if err == nil {
-			_, err = w.Write(text)
-		}
-		err = errors.Join(err, w.Close())
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	return map[int32][]byte{1: z.Bytes(), 0x301: z.Bytes(), 0x101: l.Bytes(), 0x201: s.Bytes()}
-}
-
-func payload(systemFlag int32, body []byte) []byte {
-	d := messageDraft(1, "orders", systemFlag, body)
-	b := make([]byte, d.Payload.PayloadBytes())
-	d.Payload.PutPayload(b)
-	return b
-}
-
-func TestCompressedBodiesAreShownDecompressed(t *testing.T) {
-	t.Parallel()
-	text := []byte(strings.Repeat("a body that repeats ", 1000))
-	for flag, body := range compressed(t, text) {
-		m, err := decodeMessage(payload(flag, body), bodyText)
-		if err != nil || m.Problem != "" || m.Body == nil || *m.Body != string(text) {
-			t.Errorf("flag %#x: %+v, %v", flag, m, err)
-		}
-	}
-	m, err := decodeMessage(payload(1, []byte("not compressed")), bodyText)
-	if err != nil || m.Problem == "" || m.BodyHex == "" {
-		t.Errorf("a body that isn't what its flag says: %+v, %v", m, err)
-	}
-	if m, err = decodeMessage(payload(0x701, []byte("x")), bodyText); err != nil || !strings.Contains(m.Problem, "compression 7 is unknown") {
-		t.Errorf("an unknown compression: %+v, %v", m, err)
-	}
-}
-
-func TestDecompressionIsBounded(t *testing.T) {
-	t.Parallel()
-	for flag, body := range compressed(t, make([]byte, 4<<20)) {
-		if out, err := inflate(body, compressionOf(flag), 1<<20); err == nil || len(out) > 0 {
-			t.Errorf("flag %#x: %d bytes, %v; want a refusal", flag, len(out), err)
-		}
-		if out, err := inflate(body, compressionOf(flag), 4<<20); err != nil || len(out) != 4<<20 {
-			t.Errorf("flag %#x: %d bytes, %v", flag, len(out), err)
-		}
-	}
-}
-
-func FuzzDecodeMessage(f *testing.F) {
-	for flag, body := range compressed(f, []byte("a short text, a short text")) {
-		f.Add(payload(flag, body))
-	}
-	f.Add([]byte{})
-	f.Fuzz(func(t *testing.T, b []byte) {
-		m, err := decodeMessage(b, bodyText)
-		if err != nil {
-			return
-		}
-		if m.Body != nil && len(*m.Body) > inflatedBytesMax {
-			t.Errorf("a body of %d bytes", len(*m.Body))
-		}
-		m.print(&bytes.Buffer{})
-	})
 }

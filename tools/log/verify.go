@@ -6,11 +6,11 @@ import (
 	"fmt"
 	"io"
 	"text/tabwriter"
-	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/apogeemq/apogee/engine/commitlog"
+	"github.com/apogeemq/apogee/tools/message"
 )
 
 func verifyCommand() *cobra.Command {
@@ -106,7 +106,7 @@ func (v *verdict) print(w io.Writer) error {
 	fmt.Fprintf(w, "%d segments, %d frames (index %d to %d), %d events, %d data bytes (position %d to %d)\n",
 		len(r.Segments), r.Frames, r.First, r.Last, r.Events, r.DataBytes, r.Begin, r.End)
 	if r.Frames > 0 {
-		fmt.Fprintf(w, "from %s to %s\n", timeText(r.FirstTimestamp), timeText(r.LastTimestamp))
+		fmt.Fprintf(w, "from %s to %s\n", message.TimeText(r.FirstTimestamp), message.TimeText(r.LastTimestamp))
 	}
 	fmt.Fprintf(w, "durable by evidence: frame %d in the mark file, %d in frames\n", r.DurableInMark, r.DurableInFrames)
 	if r.Live {
@@ -120,9 +120,4 @@ func (v *verdict) print(w io.Writer) error {
 	}
 	_, err := fmt.Fprintf(w, "findings: %d corrupt, %d torn, %d of a later format\n", r.Corrupt, r.Torn, r.Newer)
 	return err
-}
-
-// timeText is a time in Unix milliseconds for a reader.
-func timeText(millis int64) string {
-	return time.UnixMilli(millis).UTC().Format("2006-01-02T15:04:05.000Z")
 }
