@@ -4,7 +4,7 @@
 //
 // # Layout
 //
-//	        owner goroutine (locked to its thread)          other goroutines
+//	        owner goroutine                                 other goroutines
 //	  Write, SyncData, …          Wait                            Wake
 //	        │                      ▲                                │
 //	        ▼                      │                                ▼
@@ -29,12 +29,15 @@
 //
 // # Ownership
 //
-// One goroutine owns a Ring. It calls runtime.LockOSThread before New, calls
-// every method but Wake itself, and stays locked until Close has returned: the
-// kernel ties a ring to the thread that made it (SINGLE_ISSUER) and delivers
-// completions only while that thread is inside Wait (DEFER_TASKRUN). Calls from
-// another thread fail with ErrNotOwner. A thread that dies takes its operations
-// with it: the kernel cancels them.
+// One goroutine owns a Ring and calls every method but Wake itself. With
+// OwnerThread it calls runtime.LockOSThread before New and stays locked until
+// Close has returned: the kernel ties the ring to the thread that made it
+// (SINGLE_ISSUER) and delivers completions only while that thread is inside Wait
+// (DEFER_TASKRUN). Calls from another thread fail with ErrNotOwner. With
+// OwnerGoroutine the ring has neither flag, and the goroutine may move between
+// threads. In both cases a thread that dies takes the operations that it handed
+// over with it: the kernel cancels them. Go ends a thread only when a goroutine
+// ends that is locked to it.
 //
 // A buffer belongs to the kernel from the call that queues it until its
 // completion has come out of Wait. Nobody may change it meanwhile, nor read it

@@ -13,17 +13,17 @@ const probeLimit = 5 * time.Second
 
 var errSilent = errors.New("it completes nothing")
 
-// Probe makes a small ring, uses it once and closes it again. The report says
-// what is available. An error that wraps ErrUnavailable says why io_uring can't
+// Probe makes a small ring for such an owner, uses it once and closes it again.
+// The report says what is available. An error that wraps ErrUnavailable says why io_uring can't
 // be used, in one sentence.
-func Probe() (Report, error) {
+func Probe(owner Owner) (Report, error) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
-	return probe(realKernel())
+	return probe(owner, realKernel())
 }
 
-func probe(k kernel) (Report, error) {
-	ring, err := newRing(1, Options{}, k)
+func probe(owner Owner, k kernel) (Report, error) {
+	ring, err := newRing(1, Options{Owner: owner}, k)
 	if err != nil {
 		return Report{Kernel: kernelRelease()}, err
 	}

@@ -17,7 +17,7 @@ import (
 
 func TestProbeReportsOrExplains(t *testing.T) {
 	t.Parallel()
-	report, err := Probe()
+	report, err := Probe(OwnerThread)
 	if err != nil {
 		wantError(t, err, ErrUnavailable)
 		t.Skip(err)
@@ -52,7 +52,7 @@ func TestARefusalIsExplainedInOneSentence(t *testing.T) {
 			return -1, os.NewSyscallError("io_uring_setup", c.errno)
 		}
 		k.facts = func() facts { return c.facts }
-		_, err := probe(k)
+		_, err := probe(OwnerThread, k)
 		if !errors.Is(err, ErrUnavailable) || !errors.Is(err, c.errno) || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%v with %+v: %v, want %q", c.errno, c.facts, err, c.want)
 		}
@@ -86,12 +86,12 @@ func TestAnOldKernelIsExplained(t *testing.T) {
 			k.enter = func(int, uint32, uint32, uint32, *waitArgument) (int, error) { return 0, errTime }
 		},
 	} {
-		if _, err := Probe(); err != nil {
+		if _, err := Probe(OwnerGoroutine); err != nil {
 			t.Skip(err)
 		}
 		k := realKernel()
 		change(&k)
-		_, err := probe(k)
+		_, err := probe(OwnerThread, k)
 		if !errors.Is(err, ErrUnavailable) || !strings.Contains(err.Error(), want) {
 			t.Errorf("error %v, want %q", err, want)
 		}
@@ -116,7 +116,7 @@ func forbid(number uint32) error {
 
 func TestASeccompFilterIsNamed(t *testing.T) {
 	t.Parallel()
-	if _, err := Probe(); err != nil {
+	if _, err := Probe(OwnerGoroutine); err != nil {
 		t.Skip(err)
 	}
 	for _, number := range []uint32{abi.SYS_IO_URING_SETUP, abi.SYS_IO_URING_ENTER, abi.SYS_IO_URING_REGISTER} {
@@ -127,7 +127,7 @@ func TestASeccompFilterIsNamed(t *testing.T) {
 				done <- nil
 				return
 			}
-			_, err := Probe()
+			_, err := Probe(OwnerThread)
 			done <- err
 		}()
 		err := <-done

@@ -20,6 +20,19 @@ func (u *unavailable) Error() string { return ErrUnavailable.Error() + ": " + u.
 
 func (u *unavailable) Unwrap() []error { return []error{ErrUnavailable, u.cause} }
 
+// Owner says who calls the methods of a ring.
+type Owner uint8
+
+const (
+	// OwnerThread: one goroutine that is locked to its thread. Completions cost
+	// the least.
+	OwnerThread Owner = iota
+	// OwnerGoroutine: one goroutine at a time, on whatever thread it runs. The
+	// scheduler moves it without a switch of threads, which at low depth is worth
+	// more than what completions cost.
+	OwnerGoroutine
+)
+
 // Flag is one set-up flag of a ring, by its kernel bit.
 type Flag uint32
 
@@ -98,6 +111,8 @@ func (f Feature) String() string { return namesOf(uint32(f), featureNames) }
 type Report struct {
 	// Kernel is the release as uname tells it.
 	Kernel string
+	// Owner says what the ring is tied to.
+	Owner Owner
 	// Flags are the set-up flags the kernel accepted.
 	Flags Flag
 	// Features are the feature bits the kernel announced, unknown ones too.
@@ -107,6 +122,14 @@ type Report struct {
 	Buffers string
 }
 
+// wanted are the flags of a ring on a kernel that has them all.
+func (o Owner) wanted() Flag {
+	if o == OwnerGoroutine {
+		return SubmitAll
+	}
+	return SingleIssuer | DeferTaskRun | SubmitAll
+}
+
 // String is one line for a log: what is in use, and what is not and why.
 func (r Report) String() string {
 	var text strings.Builder
@@ -114,7 +137,7 @@ func (r Report) String() string {
 	if r.Flags != 0 {
 		text.WriteString(" with " + r.Flags.String())
 	}
-	if missing := (SingleIssuer | DeferTaskRun | SubmitAll) &^ r.Flags; missing != 0 {
+	if missing := r.Owner.wanted() &^ r.Flags; missing != 0 {
 		text.WriteString(", without " + missing.String() + " (refused by the kernel)")
 	}
 	if r.Buffers != "" {

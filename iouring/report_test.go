@@ -19,6 +19,7 @@ func TestAReportSaysWhatIsInUseAndWhatIsNot(t *testing.T) {
 			"io_uring of Linux 5.19 with COOP_TASKRUN, SUBMIT_ALL, " +
 				"without SINGLE_ISSUER, DEFER_TASKRUN (refused by the kernel), " +
 				"without registered buffers (too little)"},
+		{Report{Kernel: "6.18", Owner: OwnerGoroutine, Flags: SubmitAll}, "io_uring of Linux 6.18 with SUBMIT_ALL"},
 		{Report{Kernel: "5.11"},
 			"io_uring of Linux 5.11, without SINGLE_ISSUER, DEFER_TASKRUN, SUBMIT_ALL (refused by the kernel)"},
 	} {
@@ -33,7 +34,7 @@ func TestOtherSystemsSayThatTheyHaveNone(t *testing.T) {
 	if runtime.GOOS == "linux" {
 		t.Skip("this is Linux")
 	}
-	_, err := Probe()
+	_, err := Probe(OwnerThread)
 	if !errors.Is(err, ErrUnavailable) || !errors.Is(err, errors.ErrUnsupported) ||
 		!strings.Contains(err.Error(), runtime.GOOS) {
 		t.Errorf("error %v", err)

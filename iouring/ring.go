@@ -13,6 +13,8 @@ const EntriesMax = 4096
 
 // Options of a ring. The zero value is a good one.
 type Options struct {
+	// Owner says who calls.
+	Owner Owner
 	// InFlight is the most operations queued, in the kernel or completed but not
 	// given out, at any time. 0 means twice the entries; at least the entries.
 	InFlight int
@@ -32,6 +34,8 @@ func (o *Options) complete(entries int) error {
 	switch {
 	case entries < 1 || entries > EntriesMax:
 		return fmt.Errorf("%w: %d entries, want 1 to %d", ErrRange, entries, EntriesMax)
+	case o.Owner > OwnerGoroutine:
+		return fmt.Errorf("%w: owner %d, want OwnerThread or OwnerGoroutine", ErrRange, o.Owner)
 	case o.InFlight < entries || o.InFlight > 4*EntriesMax:
 		return fmt.Errorf("%w: %d operations in flight, want %d to %d", ErrRange, o.InFlight, entries, 4*EntriesMax)
 	case o.ResumeBytes < 0 || o.ResumeBytes&(o.ResumeBytes-1) != 0:
@@ -45,7 +49,8 @@ func (o *Options) complete(entries int) error {
 type Ring struct {
 	kernel     kernel
 	descriptor int
-	thread     int // the owner's
+	owner      Owner
+	thread     int // the owner's, with OwnerThread
 	flags      Flag
 	features   Feature
 
@@ -73,8 +78,8 @@ type Ring struct {
 }
 
 // New makes a ring with room for this many queued operations. The calling
-// goroutine must be locked to its thread (runtime.LockOSThread) and becomes the
-// owner. Errors that wrap ErrUnavailable mean that io_uring can't be used here
+// goroutine becomes the owner; with OwnerThread it must be locked to its thread
+// (runtime.LockOSThread). Errors that wrap ErrUnavailable mean that io_uring can't be used here
 // at all.
 func New(entries int, options Options) (*Ring, error) {
 	return newRing(entries, options, realKernel())
@@ -87,6 +92,7 @@ func newRing(entries int, options Options, k kernel) (*Ring, error) {
 	r := &Ring{
 		kernel:      k,
 		descriptor:  -1,
+		owner:       options.Owner,
 		thread:      unix.Gettid(),
 		slots:       newSlotTable(options.InFlight),
 		resumed:     make([]uint32, 0, options.InFlight),
@@ -111,12 +117,13 @@ func newRing(entries int, options Options, k kernel) (*Ring, error) {
 
 // Report says what this ring can do, and what it can't and why.
 func (r *Ring) Report() Report {
-	return Report{Kernel: kernelRelease(), Flags: r.flags, Features: r.features, Buffers: r.buffersNote}
+	return Report{Kernel: kernelRelease(), Owner: r.owner, Flags: r.flags, Features: r.features, Buffers: r.buffersNote}
 }
 
-// owned refuses calls on a closed ring and calls by others than the owner.
+// owned refuses calls on a closed ring and, with OwnerThread, calls from other
+// threads.
 func (r *Ring) owned() error {
-	if unix.Gettid() != r.thread {
+	if r.owner == OwnerThread && unix.Gettid() != r.thread {
 		return ErrNotOwner
 	}
 	if r.closed {

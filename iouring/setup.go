@@ -22,6 +22,13 @@ var ladder = []Flag{
 	0,
 }
 
+// suits reports whether a ring of this owner can have these flags: some tie it
+// to a thread, or let completions wait until the thread that asked for the
+// operation enters the kernel.
+func (f Flag) suits(owner Owner) bool {
+	return owner == OwnerThread || f&(SingleIssuer|DeferTaskRun|CooperativeTaskRun) == 0
+}
+
 // featuresNeeded are what the ring can't do without; all are in Linux 5.11.
 const featuresNeeded = SingleMap | NoDrop | SubmitStable | EnterArgument
 
@@ -76,6 +83,9 @@ func (r *Ring) setUp(submissions, completions uint32) error {
 // create climbs down the ladder until the kernel accepts.
 func (r *Ring) create(submissions, completions uint32) (*abi.IOURingParams, error) {
 	for _, flags := range ladder {
+		if !flags.suits(r.owner) {
+			continue
+		}
 		parameters := &abi.IOURingParams{
 			Flags:     uint32(flags) | abi.IORING_SETUP_CQSIZE,
 			CQEntries: completions,

@@ -3,7 +3,6 @@ package disk
 import (
 	"errors"
 	"fmt"
-	"runtime"
 
 	"github.com/apogeemq/apogee/iouring"
 )
@@ -16,7 +15,7 @@ type Uring struct {
 
 // openUring opens root with io_uring queues, or says why it can't.
 func openUring(p *Posix) (Disk, error) {
-	report, err := iouring.Probe()
+	report, err := iouring.Probe(iouring.OwnerGoroutine)
 	if err != nil {
 		return nil, err
 	}
@@ -28,20 +27,18 @@ func (d *Uring) Describe() string {
 	return fmt.Sprintf("io_uring (%v), %s, %d-byte blocks", d.report, d.directNote, d.blockBytes)
 }
 
-// OpenQueue makes a ring that the calling goroutine owns.
+// OpenQueue makes a ring that the calling goroutine owns. The goroutine isn't
+// locked to a thread: at low depth the scheduler then runs it on the thread of
+// whoever woke it, and back, where a locked one costs two switches of threads.
 func (d *Uring) OpenQueue(depth int, arena []byte) (Queue, error) {
-	runtime.LockOSThread()
-	ring, err := iouring.New(2*depth, iouring.Options{ResumeBytes: d.blockBytes})
+	ring, err := iouring.New(2*depth, iouring.Options{Owner: iouring.OwnerGoroutine, ResumeBytes: d.blockBytes})
 	if err != nil {
-		runtime.UnlockOSThread()
 		return nil, fmt.Errorf("open a disk queue: %w", err)
 	}
 	if err := ring.RegisterBuffers([][]byte{arena}); err != nil {
-		err = errors.Join(fmt.Errorf("open a disk queue: %w", err), ring.Close())
-		runtime.UnlockOSThread()
-		return nil, err
+		return nil, errors.Join(fmt.Errorf("open a disk queue: %w", err), ring.Close())
 	}
-	return &uringQueue{ring: ring, ended: make([]iouring.Completion, 2*depth)}, nil
+	return &uringQueue{ring: ring, ended: make([]iouring.Completion, 2*depth), woken: make(chan struct{}, 1)}, nil
 }
 
 // directBytesMax is the longest write that takes the shorter way of a plain
@@ -50,11 +47,13 @@ const directBytesMax = 64 << 10
 
 // uringQueue keeps what is queued until Wait, so that one operation with
 // nothing beside it can take the shorter way of a plain system call: the ring
-// costs a switch to another thread and gains nothing at depth 1.
+// gains nothing at depth 1. With nothing queued or in flight the owner sleeps on
+// a channel, otherwise in the ring.
 type uringQueue struct {
 	ring    *iouring.Ring
 	pending []operation
 	ended   []iouring.Completion
+	woken   chan struct{} // holds one call of Wake
 }
 
 func (q *uringQueue) Write(f File, buf []byte, at int64, tag uint64) {
@@ -70,6 +69,10 @@ func (q *uringQueue) SyncData(f File, tag uint64) {
 }
 
 func (q *uringQueue) Wait(done []Completion) (int, error) {
+	if len(q.pending) == 0 && q.ring.InFlight() == 0 {
+		<-q.woken
+		return 0, nil
+	}
 	if len(q.pending) == 1 && q.ring.InFlight() == 0 && len(q.pending[0].buf) < directBytesMax {
 		o := q.pending[0]
 		q.pending = q.pending[:0]
@@ -80,6 +83,10 @@ func (q *uringQueue) Wait(done []Completion) (int, error) {
 		return 0, err
 	}
 	n, err := q.ring.Wait(1, -1, q.ended[:min(len(done), len(q.ended))])
+	select {
+	case <-q.woken: // the owner is about to look at what it announced
+	default:
+	}
 	for i, e := range q.ended[:n] {
 		done[i] = Completion{Tag: e.Tag, Err: e.Err}
 		if e.Err != nil {
@@ -118,11 +125,16 @@ func (q *uringQueue) queue(o operation) error {
 
 func (q *uringQueue) Overlaps() bool { return true }
 
-func (q *uringQueue) Wake() { q.ring.Wake() }
+// Wake is kept in both places, since only the owner knows where it sleeps.
+func (q *uringQueue) Wake() {
+	select {
+	case q.woken <- struct{}{}:
+	default:
+	}
+	q.ring.Wake()
+}
 
 func (q *uringQueue) Close() error {
 	err := q.hand()
-	err = errors.Join(err, q.ring.Close())
-	runtime.UnlockOSThread()
-	return err
+	return errors.Join(err, q.ring.Close())
 }

@@ -5,6 +5,6 @@ package disk
 import "github.com/apogeemq/apogee/iouring"
 
 func openUring(*Posix) (Disk, error) {
-	_, err := iouring.Probe()
+	_, err := iouring.Probe(iouring.OwnerGoroutine)
 	return nil, err
 }
