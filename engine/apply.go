@@ -62,6 +62,9 @@ func (e *Engine) advance() {
 		return
 	}
 	e.notify()
+	if e.state.retention.Mark().Through > event.Index(e.floorsAt.Load()) {
+		e.wakeTrim()
+	}
 }
 
 // applyThrough folds frames into the projections, in order.

@@ -99,7 +99,7 @@ func live(t *testing.T, d *simdisk.Disk, seed uint64, w *workload, rng *rand.Ran
 			break
 		}
 		if ends := e.log.SegmentEnds(); rng.IntN(4) == 0 && len(ends) > 3 {
-			if err := e.Trim(ends[len(ends)-2]); err != nil {
+			if err := trimNow(e, ends[len(ends)-2]); err != nil {
 				break
 			}
 		}

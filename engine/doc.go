@@ -13,6 +13,7 @@
 //	          projections, in log order
 //	indexer   writes runs of the index and state checkpoints, merges and
 //	          rebuilds index files
+//	trimmer   removes what retention has dropped: queues first, then files
 //	ticker    asks for syncs in ASYNC mode and for once-a-second work
 //
 // Readers run in the goroutines of their callers.
@@ -27,8 +28,8 @@
 //	                  in them, 20 digits; the two newest are kept
 //
 // The base checkpoint is part of the log: it is written and synced before a
-// segment goes. Its sections are queue, topic, offset and group. Everything in
-// index follows from the log and may be deleted at any time.
+// segment goes. Its sections are queue, topic, offset, group and retention.
+// Everything in index follows from the log and may be deleted at any time.
 //
 // # Index and state
 //
@@ -45,6 +46,17 @@
 // checksum, at the start or when it is read, and is rebuilt from its segment.
 // Where the disk has no space for index files the index stays in memory, one
 // warning is logged, and the indexer tries again each second.
+//
+// # Retention
+//
+// An event says up to which frame the log is dropped (event.KindTrim); whoever
+// appends decides that. Applying it moves the Trimmed mark. The trimmer then
+// folds the frames that go onto the base checkpoint before, writes the new one,
+// lets every queue begin at its first event behind the mark, and only then
+// removes index files and segments. The oldest offsets so follow from the log
+// alone, wherever a replica's segments were cut. A crash between any two of
+// these steps leaves the decision in the log or in the base checkpoint, and the
+// next start goes on with it. Nothing goes before the decision is durable.
 //
 // # Start
 //

@@ -14,6 +14,9 @@ import (
 // every queue with its place. Equal logs give equal bytes, whichever way the
 // projections came about. Nobody proposes meanwhile.
 func (e *Engine) Dump(w io.Writer) error {
+	if err := e.carryOutTrim(); err != nil {
+		return fmt.Errorf("dump: %w", err)
+	}
 	out := bufio.NewWriter(w)
 	var queues []event.Queue
 	err := e.onApply(func() {

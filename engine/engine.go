@@ -14,6 +14,7 @@ import (
 	"github.com/apogeemq/apogee/engine/projection/group"
 	"github.com/apogeemq/apogee/engine/projection/offset"
 	"github.com/apogeemq/apogee/engine/projection/queue"
+	"github.com/apogeemq/apogee/engine/projection/retention"
 	"github.com/apogeemq/apogee/engine/projection/topic"
 )
 
@@ -56,14 +57,17 @@ type Engine struct {
 	reads   sync.RWMutex // held for reading while a reader uses the log
 	closed  bool
 
+	trims    chan struct{} // retention may have decided
 	trimming sync.Mutex
+	baseAt   event.Index   // the base checkpoint covers up to this frame; guarded by trimming
+	floorsAt atomic.Uint64 // the queues begin behind this frame at least
 }
 
 // Marks of an engine, as indexes of frames:
 // Trimmed ≤ Applied ≤ Committed ≤ Appended and Durable ≤ Written ≤ Appended.
 type Marks struct {
 	commitlog.Marks
-	Trimmed         event.Index    // dropped by retention
+	Trimmed         event.Index    // dropped by a decision of retention
 	Applied         event.Index    // visible in the projections
 	Committed       event.Index    // the mark that Options.CommitAt names has passed
 	TrimmedPosition event.Position // where the log begins
@@ -81,7 +85,7 @@ func Open(opts Options) (*Engine, commitlog.Recovery, error) {
 	}
 	e := &Engine{
 		opts: opts, queues: queue.New(opts.RunBytes), state: newState(),
-		work: make(chan struct{}, 1), tasks: make(chan func()), stop: make(chan struct{}),
+		work: make(chan struct{}, 1), tasks: make(chan func()), trims: make(chan struct{}, 1), stop: make(chan struct{}),
 	}
 	e.waiting = sync.NewCond(&e.waitMu)
 	e.listeners.Store(&[]func([]event.Queue){})
@@ -98,9 +102,11 @@ func Open(opts Options) (*Engine, commitlog.Recovery, error) {
 	if err := e.replay(r); err != nil {
 		return nil, r, errors.Join(err, e.indexer.close(), e.log.Close())
 	}
-	e.stopped.Add(2)
+	e.stopped.Add(3)
 	go e.applyLoop()
+	go e.trimLoop()
 	go e.tickLoop()
+	e.wakeTrim()
 	return e, r, nil
 }
 
@@ -160,6 +166,7 @@ func (e *Engine) tickLoop() {
 		case <-second.C:
 			e.log.Tick()
 			e.indexer.tick()
+			e.wakeTrim()
 		case <-flush.C:
 			e.log.Flush()
 		}
@@ -178,6 +185,9 @@ func (e *Engine) Offsets() *offset.Table { return e.state.offsets }
 // Groups is the projection of consumer groups.
 func (e *Engine) Groups() *group.Table { return e.state.groups }
 
+// Retention is the projection of what retention has decided.
+func (e *Engine) Retention() *retention.Table { return e.state.retention }
+
 // Projections lists all of them, for dumps and checkpoints.
 func (e *Engine) Projections() []projection.Projection {
 	return append([]projection.Projection{e.queues}, e.state.projections()...)
@@ -189,7 +199,8 @@ func (e *Engine) Marks() Marks {
 	m.Committed = event.Index(e.committed.Load())
 	m.Marks = e.log.Marks()
 	first, base := e.log.First()
-	m.Trimmed, m.TrimmedPosition = first-1, base
+	mark := e.state.retention.Mark()
+	m.Trimmed, m.TrimmedPosition = max(first-1, mark.Through), max(base, mark.Position)
 	return m
 }
 

@@ -45,12 +45,14 @@ var formatParts = []struct{ title, file, symbol string }{
 	{"Payload: offsets", "event/offset_commit.go", "AppendOffsetCommits"},
 	{"Payload: group", "event/group_config.go", "GroupConfig"},
 	{"Payload: group deleted", "event/group_config.go", "GroupDeletion"},
+	{"Payload: trim", "event/trim.go", "Trim"},
 	{"Log", "commitlog/doc.go", ""},
 	{"Checkpoint", "checkpoint/doc.go", ""},
 	{"Checkpoint section: queue", "projection/queue/doc.go", ""},
 	{"Checkpoint section: topic", "projection/topic/doc.go", ""},
 	{"Checkpoint section: offset", "projection/offset/doc.go", ""},
 	{"Checkpoint section: group", "projection/group/doc.go", ""},
+	{"Checkpoint section: retention", "projection/retention/doc.go", ""},
 	{"Index file", "indexfile/doc.go", ""},
 }
 

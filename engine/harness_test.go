@@ -65,6 +65,35 @@ func settle(t testing.TB, e *Engine) {
 	}
 }
 
+// decideTrim appends the decision to drop everything through a frame that ends
+// a segment.
+func decideTrim(e *Engine, through event.Index) error {
+	trim := event.Trim{Through: through, Cause: event.TrimByAge}
+	for _, s := range e.log.Sealed() {
+		if s.Last == through {
+			trim.Position = s.End
+		}
+	}
+	if err := trim.Validate(); err != nil {
+		return err
+	}
+	position, err := e.Append(0, event.Draft{Kind: event.KindTrim, Payload: event.Bytes(event.AppendTrim(nil, trim))})
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	return e.WaitApplied(ctx, position)
+}
+
+// trimNow decides to trim and carries it out.
+func trimNow(e *Engine, through event.Index) error {
+	if err := decideTrim(e, through); err != nil {
+		return err
+	}
+	return e.carryOutTrim()
+}
+
 func dump(t testing.TB, e *Engine) string {
 	t.Helper()
 	settle(t, e)

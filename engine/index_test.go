@@ -26,7 +26,7 @@ func TestGrownReopenedAndRebuiltEnginesAreTheSameByteForByte(t *testing.T) {
 					t.Fatal(err)
 				}
 				if ends := e.log.SegmentEnds(); step%2 == 1 && len(ends) > 3 {
-					if err := e.Trim(ends[1]); err != nil {
+					if err := trimNow(e, ends[1]); err != nil {
 						t.Fatal(err)
 					}
 					w.check(t, e)
@@ -195,7 +195,7 @@ func TestFilesThatBreakWhileTheyAreInUseAreRebuilt(t *testing.T) {
 		t.Fatal(err)
 	}
 	settle(t, e)
-	if err := e.Trim(e.log.SegmentEnds()[1]); err != nil {
+	if err := trimNow(e, e.log.SegmentEnds()[1]); err != nil {
 		t.Fatal(err)
 	}
 	grown := dump(t, e)

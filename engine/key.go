@@ -29,6 +29,7 @@ func (e *Engine) FindKey(topic event.TopicID, key []byte, from, to int64, limit 
 	if err != nil {
 		return err
 	}
+	first = max(first, e.Marks().TrimmedPosition)
 	end = min(end, event.Position(e.position.Load()))
 	return e.queues.Keys(event.KeyHash(topic, key), first, end, func(c queue.Candidate) (bool, error) {
 		more := true

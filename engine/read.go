@@ -94,6 +94,9 @@ func (e *Engine) ReadAt(position event.Position, visit func(Message) error) erro
 	if applied := event.Position(e.position.Load()); position >= applied {
 		return fmt.Errorf("read position %d: %w; the log is applied up to %d", position, ErrNotFound, applied)
 	}
+	if begin := e.Marks().TrimmedPosition; position < begin {
+		return fmt.Errorf("read position %d: %w; retention has dropped everything before %d", position, ErrNotFound, begin)
+	}
 	r, release, err := e.reader()
 	if err != nil {
 		return err

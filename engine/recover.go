@@ -21,10 +21,10 @@ func (e *Engine) recover(r commitlog.Recovery) error {
 	if err != nil {
 		return err
 	}
+	e.baseAt = start.index
+	e.floorsAt.Store(uint64(start.index))
 	x := e.indexer
-	for row := range e.queues.Counters() {
-		x.base = append(x.base, row)
-	}
+	x.base = counters(e.queues)
 	if err := x.adopt(start.index+1, r.End); err != nil {
 		return fmt.Errorf("open the index in %s/%s: %w", x.disk.Path(), indexDir, err)
 	}

@@ -11,22 +11,24 @@ import (
 	"github.com/apogeemq/apogee/engine/projection"
 	"github.com/apogeemq/apogee/engine/projection/group"
 	"github.com/apogeemq/apogee/engine/projection/offset"
+	"github.com/apogeemq/apogee/engine/projection/retention"
 	"github.com/apogeemq/apogee/engine/projection/topic"
 )
 
 // state is the projections that are small enough to be in memory as a whole.
 type state struct {
-	topics  *topic.Table
-	offsets *offset.Table
-	groups  *group.Table
+	topics    *topic.Table
+	offsets   *offset.Table
+	groups    *group.Table
+	retention *retention.Table
 }
 
 func newState() *state {
-	return &state{topics: topic.New(), offsets: offset.New(), groups: group.New()}
+	return &state{topics: topic.New(), offsets: offset.New(), groups: group.New(), retention: retention.New()}
 }
 
 func (s *state) projections() []projection.Projection {
-	return []projection.Projection{s.topics, s.offsets, s.groups}
+	return []projection.Projection{s.topics, s.offsets, s.groups, s.retention}
 }
 
 func (s *state) apply(at projection.Place, e event.Event) {

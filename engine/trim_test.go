@@ -27,7 +27,7 @@ func trimmed(t *testing.T, o Options) (*Engine, event.Queue) {
 		t.Fatal(err)
 	}
 	settle(t, e)
-	if err := e.Trim(e.log.SegmentEnds()[1]); err != nil {
+	if err := trimNow(e, e.log.SegmentEnds()[1]); err != nil {
 		t.Fatal(err)
 	}
 	return e, idle
@@ -100,7 +100,7 @@ func TestATrimThatWasCutShortIsEndedAtTheNextStart(t *testing.T) {
 	}
 	grown := dump(t, e)
 	end := e.log.SegmentEnds()[0]
-	if _, _, err := e.writeBase(end); err != nil { // and no further
+	if err := writeBaseAlone(e, end); err != nil {
 		t.Fatal(err)
 	}
 	mustClose(t, e)
@@ -115,7 +115,7 @@ func TestATrimThatWasCutShortIsEndedAtTheNextStart(t *testing.T) {
 	// Without room for the base nothing is trimmed.
 	e = mustOpen(t, o)
 	d.Set(rules(t, "write:base*:*=ENOSPC"))
-	if err := e.Trim(e.log.SegmentEnds()[0]); !errors.Is(err, disk.ErrNoSpace) {
+	if err := trimNow(e, e.log.SegmentEnds()[0]); !errors.Is(err, disk.ErrNoSpace) {
 		t.Fatalf("trim without space: %v", err)
 	}
 	if now, _ := e.log.First(); now != first {
@@ -123,9 +123,18 @@ func TestATrimThatWasCutShortIsEndedAtTheNextStart(t *testing.T) {
 	}
 	w.check(t, e)
 	d.Set(nil)
-	if err := e.Trim(e.log.SegmentEnds()[0]); err != nil {
+	if err := trimNow(e, e.log.SegmentEnds()[0]); err != nil {
 		t.Fatal(err)
 	}
 	w.check(t, e)
 	mustClose(t, e)
+}
+
+// writeBaseAlone writes the base checkpoint of a trim that goes no further.
+func writeBaseAlone(e *Engine, last event.Index) error {
+	p, err := e.planTrim(last, last)
+	if err != nil {
+		return err
+	}
+	return disk.WriteWhole(e.opts.Log.Disk, baseName, p.bytes)
 }

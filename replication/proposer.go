@@ -37,6 +37,7 @@ type Proposer struct {
 
 	mu       sync.Mutex
 	open     *batch   // gathers proposals
+	urgent   []*batch // give back space; they enter no queue, so they may go first
 	closed   []*batch // full, oldest first, waiting for the log
 	inflight []*batch // in the log, not committed, oldest first
 	spare    []*batch
@@ -89,7 +90,7 @@ func (p *Proposer) Propose(proposal *engine.Proposal) error {
 		return fmt.Errorf("propose %d bytes: %w; at most %d are allowed", n, engine.ErrTooLarge, most)
 	}
 	p.mu.Lock()
-	if err := p.admitLocked(n); err != nil {
+	if err := p.admitLocked(proposal, n); err != nil {
 		p.mu.Unlock()
 		return err
 	}
@@ -102,12 +103,14 @@ func (p *Proposer) Propose(proposal *engine.Proposal) error {
 }
 
 // admitLocked waits for room. The lock is released while it waits.
-func (p *Proposer) admitLocked(n int) error {
+func (p *Proposer) admitLocked(proposal *engine.Proposal, n int) error {
 	var timeout <-chan time.Time
 	for {
 		switch {
 		case p.stopped:
 			return fmt.Errorf("propose: %w", engine.ErrClosed)
+		case frees(proposal):
+			return nil
 		case p.log.Room() < int64(p.waiting+n):
 			return fmt.Errorf("propose: %w; free space or shorten the retention", engine.ErrDiskFull)
 		case p.waiting == 0 || p.waiting+n <= p.opts.WaitingBytes:
@@ -136,11 +139,21 @@ func (p *Proposer) admitLocked(n int) error {
 	}
 }
 
+// frees reports whether a proposal gives back space. It is taken on a full
+// disk, too, and goes before batches that wait for space: what the log holds
+// back for the largest batch has room for it.
+func frees(proposal *engine.Proposal) bool {
+	return len(proposal.Drafts) == 1 && proposal.Drafts[0].Kind == event.KindTrim
+}
+
 // gatherLocked encodes the proposal into the open batch and reports whether
 // the flusher may be idle.
 func (p *Proposer) gatherLocked(proposal *engine.Proposal, n int) (idle bool) {
 	b := p.open
-	if len(b.data) > 0 && len(b.data)+n > batchBytesMax {
+	if frees(proposal) {
+		b = p.takeSpareLocked()
+		p.urgent = append(p.urgent, b)
+	} else if len(b.data) > 0 && len(b.data)+n > min(batchBytesMax, p.log.DataBytesMax()) {
 		p.closed = append(p.closed, b)
 		b = p.takeSpareLocked()
 		p.open = b
@@ -214,10 +227,14 @@ func (p *Proposer) source(atLeast int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	var b *batch
+	from := &p.closed
+	if len(p.urgent) > 0 {
+		from = &p.urgent
+	}
 	switch {
-	case len(p.closed) > 0:
-		b = p.closed[0]
-		p.closed = append(p.closed[:0], p.closed[1:]...)
+	case len(*from) > 0:
+		b = (*from)[0]
+		*from = append((*from)[:0], (*from)[1:]...)
 	case len(p.open.data) >= atLeast:
 		b = p.open
 		p.open = p.takeSpareLocked()
@@ -232,7 +249,7 @@ func (p *Proposer) source(atLeast int) {
 		// A full disk: the batch waits for space, and admitLocked refuses others.
 		// Anything else: the log has failed or was closed, the process is ending.
 		p.stopped = p.stopped || !errors.Is(err, engine.ErrDiskFull)
-		p.closed = append([]*batch{b}, p.closed...)
+		*from = append([]*batch{b}, *from...)
 		return
 	}
 	b.ticket = ticket

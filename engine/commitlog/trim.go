@@ -60,19 +60,33 @@ func (l *Log) recycle(s *segment) error {
 	return errors.Join(file.Close(), l.disk.Remove(s.name()), l.disk.SyncDir("."))
 }
 
-// TrimmableThrough returns the highest index through which Trim would drop
-// segments whose newest frame is older than the given time (Unix
-// milliseconds), 0 for none.
-func (l *Log) TrimmableThrough(olderThan int64) event.Index {
+// Sealed describes a segment that takes no more frames.
+type Sealed struct {
+	Last      event.Index    // last frame in it
+	End       event.Position // after that frame
+	Timestamp int64          // of that frame, Unix milliseconds
+	FileBytes int64          // length of the file
+}
+
+// Sealed lists all sealed segments, oldest first.
+func (l *Log) Sealed() []Sealed {
 	all := *l.segments.Load()
-	var through event.Index
-	for _, next := range all[1:] {
-		if next.start.timestamp >= olderThan {
-			break
-		}
-		through = next.start.index
+	sealed := make([]Sealed, 0, len(all)-1)
+	for i, next := range all[1:] {
+		sealed = append(sealed, Sealed{Last: next.start.index, End: next.start.position,
+			Timestamp: next.start.timestamp, FileBytes: all[i].bytes})
 	}
-	return through
+	return sealed
+}
+
+// FileBytes is how long the files of all segments are together; the spare is
+// not counted.
+func (l *Log) FileBytes() int64 {
+	n := int64(0)
+	for _, s := range *l.segments.Load() {
+		n += s.bytes
+	}
+	return n
 }
 
 // SegmentEnds lists the indexes of the last frames of all sealed segments,

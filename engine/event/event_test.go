@@ -45,6 +45,7 @@ func goldenDrafts() []event.Draft {
 		{Kind: event.KindGroup, Payload: event.Bytes(event.AppendGroupConfig(nil, group))},
 		{Kind: event.KindGroupDeleted, Payload: event.Bytes(event.AppendGroupDeletion(nil, event.GroupDeletion{Name: "billing", Offsets: true}))},
 		{Kind: event.KindLost, Payload: event.Bytes{0, 0, 0, 0, 0, 0, 0, 1}},
+		{Kind: event.KindTrim, Payload: event.Bytes(event.AppendTrim(nil, event.Trim{Through: 300, Position: 1 << 40, Cause: event.TrimByAge}))},
 	}
 }
 
@@ -109,7 +110,7 @@ func compareWithDraft(t fataler, e event.Event, d event.Draft) {
 func drafts() *rapid.Generator[event.Draft] {
 	return rapid.Custom(func(t *rapid.T) event.Draft {
 		d := event.Draft{
-			Kind:   event.Kind(rapid.IntRange(int(event.KindMessage), int(event.KindLost)).Draw(t, "kind")),
+			Kind:   event.Kind(rapid.IntRange(int(event.KindMessage), int(event.KindTrim)).Draw(t, "kind")),
 			Stream: event.Stream(rapid.IntRange(0, 1).Draw(t, "stream")),
 			Topic:  event.TopicID(rapid.Uint32().Draw(t, "topic")),
 			Queue:  rapid.Uint32().Draw(t, "queue"),

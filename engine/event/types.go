@@ -55,8 +55,10 @@ const (
 	// KindLost: an unclean stop in an ASYNC mode may have lost events after
 	// the position in the payload.
 	KindLost Kind = 7
+	// KindTrim: retention has dropped the oldest part of the log. Payload: Trim.
+	KindTrim Kind = 8
 
-	kindEnd Kind = 8
+	kindEnd Kind = 9
 )
 
 // Known reports whether this version can apply events of kind k.
@@ -65,6 +67,7 @@ func (k Kind) Known() bool { return k > 0 && k < kindEnd }
 var kindNames = [...]string{
 	KindMessage: "message", KindTopic: "topic", KindTopicDeleted: "topic-deleted",
 	KindOffsets: "offsets", KindGroup: "group", KindGroupDeleted: "group-deleted", KindLost: "lost",
+	KindTrim: "trim",
 }
 
 func (k Kind) String() string {

@@ -46,6 +46,13 @@ type Config struct {
 	SegmentBytes     int64         // mappedFileSizeCommitLog
 	ReadCacheBytes   int           // readCacheSize
 
+	KeepTime        time.Duration // fileReservedTime
+	DeleteHours     []int         // deleteWhen
+	ExpirePercent   int           // diskMaxUsedSpaceRatio
+	ForciblePercent int           // diskSpaceCleanForciblyRatio
+	CleanForcibly   bool          // cleanFileForciblyEnable
+	LogSizeMax      int64         // commitLogSizeMax; 0: no limit
+
 	AutoCreateTopic    bool          // autoCreateTopicEnable
 	AutoCreateGroup    bool          // autoCreateSubscriptionGroup
 	DefaultTopicQueues int           // defaultTopicQueueNums

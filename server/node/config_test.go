@@ -48,8 +48,11 @@ aclEnable=false
 	if want := []string{"10.0.0.1:9876", "ns.example.com:9876"}; !slices.Equal(c.Nameservers, want) {
 		t.Errorf("nameservers %q, want %q", c.Nameservers, want)
 	}
-	if want := []string{"deleteWhen", "fileReservedTime"}; !slices.Equal(c.Unknown(), want) {
-		t.Errorf("unknown keys %q, want %q", c.Unknown(), want)
+	if c.KeepTime != 48*time.Hour || !slices.Equal(c.DeleteHours, []int{4}) {
+		t.Errorf("keeps %v, deletes at %v", c.KeepTime, c.DeleteHours)
+	}
+	if len(c.Unknown()) > 0 {
+		t.Errorf("unknown keys %q", c.Unknown())
 	}
 }
 
@@ -87,6 +90,11 @@ func TestWrongValuesAreNamedWithKeyValueAndWhatIsAllowed(t *testing.T) {
 	for pair, allowed := range map[string]string{
 		"flushDiskType=FAST":                 "use SYNC_FLUSH or ASYNC_FLUSH",
 		"flushDiskType=sync_flush":           "use SYNC_FLUSH or ASYNC_FLUSH",
+		"deleteWhen=24":                      "use hours from 0 to 23 with ; between several",
+		"deleteWhen=4;":                      "use hours from 0 to 23 with ; between several",
+		"fileReservedTime=0":                 "use 1 to 1000000 (hours)",
+		"diskMaxUsedSpaceRatio=5":            "use 10 to 95",
+		"commitLogSizeMax=-1":                "use 0 or more",
 		"listenPort=65536":                   "use 0 to 65535",
 		"listenPort=ten":                     "use 0 to 65535",
 		"listenPort=":                        "use 0 to 65535",

@@ -109,7 +109,7 @@ func Start(ctx context.Context, c Config, o Options) (*Node, error) {
 func (n *Node) steps() []func(context.Context) error {
 	steps := []func(context.Context) error{n.serveOperators, n.serveListeners}
 	if n.config.runsBroker() {
-		steps = append(steps, n.openLog, n.openBroker)
+		steps = append(steps, n.openLog, n.openBroker, n.startDuties)
 	}
 	return steps
 }

@@ -188,7 +188,7 @@ func TestAStoppedBrokerLeavesForeignNameservers(t *testing.T) {
 
 func TestTheAdminServerShowsStateAndMetrics(t *testing.T) {
 	t.Parallel()
-	n, log := up(t, small(t, t.TempDir(), "deleteWhen=04", "timerWheelEnable=true"))
+	n, log := up(t, small(t, t.TempDir(), "haSendHeartbeatInterval=5000", "timerWheelEnable=true"))
 	for path, want := range map[string]string{
 		"/healthz": "alive\n", "/readyz": "ready\n", "/debug/pprof/cmdline": "node.test",
 		"/metrics": `apogee_node_info{version="test",role="server",broker="broker-a",cluster="DefaultCluster",flush="SYNC_FLUSH"} 1`,
@@ -211,7 +211,7 @@ func TestTheAdminServerShowsStateAndMetrics(t *testing.T) {
 	}
 	down(t, n)
 	for _, line := range []string{
-		`keys="[deleteWhen timerWheelEnable]"`, "listening for=operators address=" + n.Addresses().Admin.String(),
+		`keys="[haSendHeartbeatInterval timerWheelEnable]"`, "listening for=operators address=" + n.Addresses().Admin.String(),
 		"listening for=nameserver address=" + n.Addresses().Nameserver.String(),
 		"listening for=broker address=" + n.Addresses().Broker.String(), "io=", "stopped took=",
 	} {

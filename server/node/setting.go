@@ -82,11 +82,35 @@ func multiple(name, fallback string, of, low, high int64, doc string, field func
 }
 
 func duration(name, fallback string, unit time.Duration, low, high int64, doc string, field func(*Config) *time.Duration) setting {
-	word := map[time.Duration]string{time.Millisecond: "milliseconds", time.Second: "seconds"}[unit]
+	word := map[time.Duration]string{time.Millisecond: "milliseconds", time.Second: "seconds", time.Hour: "hours"}[unit]
 	return setting{name, fallback, fmt.Sprintf("%d to %d (%s)", low, high, word), doc, func(c *Config, v string) error {
 		n, err := number(v, low, high)
 		*field(c) = time.Duration(n) * unit
 		return err
+	}}
+}
+
+func bytesOf(name, fallback, doc string, field func(*Config) *int64) setting {
+	return setting{name, fallback, "0 or more", doc, func(c *Config, v string) error {
+		n, err := number(v, 0, math.MaxInt64)
+		*field(c) = n
+		return err
+	}}
+}
+
+// hours are RocketMQ's lists of hours: 04 or 04;16.
+func hours(name, fallback, doc string, field func(*Config) *[]int) setting {
+	return setting{name, fallback, "hours from 0 to 23 with ; between several", doc, func(c *Config, v string) error {
+		var all []int
+		for _, part := range strings.Split(v, ";") {
+			n, err := number(strings.TrimSpace(part), 0, 23)
+			if err != nil {
+				return err
+			}
+			all = append(all, int(n))
+		}
+		*field(c) = all
+		return nil
 	}}
 }
 

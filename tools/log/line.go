@@ -28,7 +28,15 @@ type line struct {
 	Message      *message.Message     `json:"message,omitempty"`
 	Config       *event.TopicConfig   `json:"topicConfig,omitempty"`
 	Commits      []event.OffsetCommit `json:"commits,omitempty"`
+	Trim         *trimmed             `json:"trim,omitempty"`
 	Problem      string               `json:"problem,omitempty"` // the payload isn't what the kind says
+}
+
+// trimmed is what an event of retention says.
+type trimmed struct {
+	Through  event.Index    `json:"through"`  // last frame that went
+	Position event.Position `json:"position"` // where the log begins since
+	Cause    string         `json:"cause"`
 }
 
 // frameLine shows a frame that holds no events.
@@ -64,6 +72,11 @@ func (l *line) decode(e event.Event, form message.Form) {
 		}
 	case event.KindOffsets:
 		l.Commits, err = event.DecodeOffsetCommits(e.Payload())
+	case event.KindTrim:
+		var t event.Trim
+		if t, err = event.DecodeTrim(e.Payload()); err == nil {
+			l.Trim = &trimmed{Through: t.Through, Position: t.Position, Cause: t.Cause.String()}
+		}
 	}
 	if err != nil {
 		l.Problem = err.Error()
@@ -109,6 +122,9 @@ func (l *line) printPayload(w io.Writer, names func(event.TopicID) string) {
 		for _, a := range c.Attributes {
 			fmt.Fprintf(w, "  %s=%s\n", message.Quoted(a.Key), message.Quoted(a.Value))
 		}
+	}
+	if t := l.Trim; t != nil {
+		fmt.Fprintf(w, "  through=%d position=%d cause=%s\n", t.Through, t.Position, t.Cause)
 	}
 	for _, c := range l.Commits {
 		fmt.Fprintf(w, "  group=%s topic=%s#%d queue=%d offset=%d client=%s\n", message.Quoted(c.Group), message.Quoted(names(c.Queue.Topic)), c.Queue.Topic,

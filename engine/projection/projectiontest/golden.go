@@ -73,5 +73,6 @@ func fixedLog() []Step {
 	gone := event.GroupDeletion{Name: "gone", Offsets: true}
 	return append(steps, log.Frame(now+2, group("billing", "1"), group("audit", "2"), group("gone", "3"), group("billing", "16"),
 		event.Draft{Kind: event.KindGroupDeleted, Payload: event.Bytes(event.AppendGroupDeletion(nil, gone))},
+		event.Draft{Kind: event.KindTrim, Payload: event.Bytes(event.AppendTrim(nil, event.Trim{Through: 50, Position: 2500, Cause: event.TrimBySize}))},
 	)...)
 }

@@ -75,7 +75,7 @@ func Drafts() *rapid.Generator[event.Draft] {
 	return rapid.Custom(func(t *rapid.T) event.Draft {
 		d := event.Draft{Kind: event.KindMessage, Stream: event.StreamQueue, Topic: topicIDs().Draw(t, "topic")}
 		if rapid.Bool().Draw(t, "other kind") {
-			d.Kind = event.Kind(rapid.IntRange(int(event.KindMessage), int(event.KindLost)).Draw(t, "kind"))
+			d.Kind = event.Kind(rapid.IntRange(int(event.KindMessage), int(event.KindTrim)).Draw(t, "kind"))
 			d.Stream = event.Stream(rapid.IntRange(0, 3).Draw(t, "stream"))
 		}
 		d.Queue = queueIDs().Draw(t, "queue")
@@ -91,6 +91,8 @@ func Drafts() *rapid.Generator[event.Draft] {
 		case event.KindGroupDeleted:
 			deletion := event.GroupDeletion{Name: groupNames().Draw(t, "group"), Offsets: rapid.Bool().Draw(t, "offsets")}
 			d.Payload = event.Bytes(event.AppendGroupDeletion(nil, deletion))
+		case event.KindTrim:
+			d.Payload = event.Bytes(event.AppendTrim(nil, trims().Draw(t, "trim")))
 		default:
 			d.Payload = event.Bytes(rapid.SliceOfN(rapid.Byte(), 0, 40).Draw(t, "payload"))
 		}
@@ -143,4 +145,14 @@ func offsetCommits() *rapid.Generator[[]event.OffsetCommit] {
 			Client: rapid.SampledFrom([]string{"", "client-1", "client-2"}).Draw(t, "client"),
 		}
 	}), 0, 8)
+}
+
+func trims() *rapid.Generator[event.Trim] {
+	return rapid.Custom(func(t *rapid.T) event.Trim {
+		return event.Trim{
+			Through:  event.Index(rapid.Uint64Range(1, 120).Draw(t, "through")),
+			Position: event.Position(rapid.Uint64Range(1, 100_000).Draw(t, "position")),
+			Cause:    event.TrimCause(rapid.IntRange(int(event.TrimByAge), int(event.TrimBySpace)).Draw(t, "cause")),
+		}
+	})
 }

@@ -1,0 +1,23 @@
+package retention_test
+
+import (
+	"testing"
+
+	"github.com/apogeemq/apogee/engine/projection"
+	"github.com/apogeemq/apogee/engine/projection/projectiontest"
+	"github.com/apogeemq/apogee/engine/projection/retention"
+)
+
+func create() projection.Projection { return retention.New() }
+
+func TestTheProjectionPassesTheSuite(t *testing.T) {
+	t.Parallel()
+	projectiontest.Run(t, create)
+}
+
+func TestTheCheckpointIsThatOfFormat1(t *testing.T) {
+	t.Parallel()
+	projectiontest.Golden(t, retention.New())
+}
+
+func FuzzRestore(f *testing.F) { projectiontest.FuzzRestore(f, create) }

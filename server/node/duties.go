@@ -1,0 +1,32 @@
+package node
+
+import (
+	"context"
+	"time"
+
+	"github.com/apogeemq/apogee/server/duty"
+)
+
+// startDuties starts what a leader does by itself. A node without replicas is
+// its own leader from start to stop.
+func (n *Node) startDuties(context.Context) error {
+	e := n.single.Engine()
+	retention := duty.NewRetention(duty.RetentionConfig{
+		Rules: n.config.retention(), Proposer: n.single, Segments: e.Log(), Progress: e.Marks,
+		Space: func() (uint64, uint64, error) { return diskSpace(n.config.StoreDir) },
+		Clock: time.Now, Log: n.log,
+	})
+	n.metrics.add(retention.WriteMetrics)
+	n.run(retention.Run)
+	return nil
+}
+
+// retention is what the configuration says about old messages.
+func (c *Config) retention() duty.Rules {
+	r := duty.Rules{Keep: c.KeepTime, Hours: c.DeleteHours, ExpirePercent: c.ExpirePercent,
+		ForciblePercent: c.ForciblePercent, SizeBytes: c.LogSizeMax}
+	if !c.CleanForcibly {
+		r.ForciblePercent = 0
+	}
+	return r
+}
