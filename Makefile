@@ -8,10 +8,10 @@ BINARY    = bin/apogee
 VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 
 .DEFAULT_GOAL := help
-.PHONY: help build run test race posix check crash mutations fuzz bench baseline cover clean
+.PHONY: help build run test race posix check crash mutations fuzz bench baseline e2e-java interop cover clean
 
 help: ## show the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 build: ## build the one static binary: bin/apogee
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags "-s -w -X main.version=$(VERSION)" -o $(BINARY) ./tools/apogee
@@ -54,6 +54,12 @@ bench: build ## measure this machine's broker and its floor; some minutes
 
 baseline: build ## measure Apache RocketMQ, the floor and Apogee side by side
 	$(BINARY) bench baseline
+
+e2e-java: build ## run the official Java clients and mqadmin against Apogee; some minutes
+	server/e2e/java/run apogee
+
+interop: build ## the same with Apache RocketMQ's nameserver or broker on one side
+	CLIENTS=5.5.0 HEADERS=JSON server/e2e/java/run stock-nameserver stock-broker
 
 cover: ## coverage of each package
 	$(GO) test -timeout 5m -cover $(PACKAGES)

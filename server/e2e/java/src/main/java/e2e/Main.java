@@ -1,0 +1,36 @@
+package e2e;
+
+import java.io.PrintStream;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.Locale;
+import java.util.regex.Pattern;
+
+/**
+ * Starts servers, runs all cases against them, prints one line for each, and ends with 1 if one failed.
+ * Arguments: kind of servers, folder for their data, binary of Apogee, folder of RocketMQ's jars, label, pattern of names.
+ */
+public final class Main {
+    /** Standard output as it was at the start: commands that are tried here get another one. */
+    static final PrintStream OUT = System.out;
+
+    private static final List<Suite> SUITES = List.of(new SendCases(), new PushCases(), new PullCases(), new TopicCases(),
+        new QueryCases(), new ProgressCases(), new AdminCases());
+
+    private Main() {
+    }
+
+    public static void main(String[] args) throws Exception {
+        Servers.Kind kind = Servers.Kind.valueOf(args[0].toUpperCase(Locale.ROOT).replace('-', '_'));
+        int failed;
+        try (Servers servers = new Servers(kind, Path.of(args[1]), args[2], args[3])) {
+            Cases cases = new Cases(servers, args[4], Pattern.compile(args[5]));
+            for (Suite suite : SUITES) {
+                suite.declare(cases);
+            }
+            failed = cases.run();
+        }
+        // Clients leave threads behind that would keep the process alive.
+        System.exit(failed == 0 ? 0 : 1);
+    }
+}

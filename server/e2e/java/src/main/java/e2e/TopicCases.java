@@ -1,0 +1,57 @@
+package e2e;
+
+import java.util.List;
+import org.apache.rocketmq.client.exception.MQClientException;
+import org.apache.rocketmq.client.producer.DefaultMQProducer;
+import org.apache.rocketmq.common.TopicConfig;
+import org.apache.rocketmq.common.message.MessageQueue;
+import org.apache.rocketmq.tools.admin.DefaultMQAdminExt;
+
+/** Topics made by an administrator and by sending. */
+final class TopicCases implements Suite {
+    @Override
+    public void declare(Cases cases) {
+        cases.add("topic: made by an administrator, with more queues later", TopicCases::byAdministrator);
+        cases.add("topic: made by the first send", TopicCases::bySending);
+        cases.add("topic: a consumer that was there first finds it", TopicCases::consumerFirst);
+        cases.add("topic: an illegal name is refused", TopicCases::illegalName);
+    }
+
+    private static void byAdministrator(Scope scope) throws Exception {
+        String topic = scope.topic(3);
+        DefaultMQProducer producer = scope.producer();
+        Check.same(3, producer.fetchPublishMessageQueues(topic).size(), "queues");
+        DefaultMQAdminExt admin = scope.admin();
+        admin.createAndUpdateTopicConfig(scope.servers.brokerAddress(), new TopicConfig(topic, 5, 5, 6));
+        Check.eventually("5 queues", () -> producer.fetchPublishMessageQueues(topic).size() == 5);
+        Scope.send(producer, topic, "t", 20);
+        new Received(scope, topic, "*").awaitNumbers(20);
+    }
+
+    private static void bySending(Scope scope) throws Exception {
+        String topic = scope.name("automatic");
+        DefaultMQProducer producer = scope.producer();
+        Scope.send(producer, topic, "t", 20);
+        List<MessageQueue> queues = producer.fetchPublishMessageQueues(topic);
+        Check.same(4, queues.size(), "queues of a topic that a Java producer makes");
+        new Received(scope, topic, "*").awaitNumbers(20);
+    }
+
+    private static void consumerFirst(Scope scope) throws Exception {
+        String topic = scope.name("automatic");
+        Received received = new Received(scope, topic, "*");
+        Scope.send(scope.producer(), topic, "t", 20);
+        received.awaitNumbers(20);
+    }
+
+    private static void illegalName(Scope scope) throws Exception {
+        DefaultMQProducer producer = scope.producer();
+        Exception cause = Check.refused("a name with a blank", () -> producer.send(Scope.message("no blanks", "t", "0")));
+        Check.that(cause instanceof MQClientException, "refused: " + cause);
+        DefaultMQAdminExt admin = scope.admin();
+        Check.refused("a name with a slash", () -> {
+            admin.createAndUpdateTopicConfig(scope.servers.brokerAddress(), new TopicConfig("a/b", 1, 1, 6));
+            return null;
+        });
+    }
+}
