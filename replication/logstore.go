@@ -33,8 +33,13 @@ type LogStore struct {
 
 	// told is the last entry that Raft knows of: Raft keeps that number for
 	// itself. The log may end later, with entries of a StoreLogs that failed,
-	// or earlier, after a Reset.
+	// or earlier, after a Reset or a failed StoreLogs that followed a
+	// DeleteRange.
 	told atomic.Uint64
+	// shortened is told before the DeleteRange that the next StoreLogs belongs
+	// to, 0 for none. Raft forgets the deleted entries only when that one
+	// succeeds. Used by StoreLogs and DeleteRange alone.
+	shortened uint64
 
 	cutting sync.RWMutex // held by readers, and to shorten or reset the log
 
@@ -79,17 +84,17 @@ func (s *LogStore) LastIndex() (uint64, error) {
 }
 
 // logGone is the type of an entry whose data isn't there: of the one before a
-// trimmed log, and of those that a Reset has dropped while Raft still counts on
-// them. No store accepts it, so that it never passes for an entry: a replica
+// trimmed log, and of those that were dropped while Raft still counts on them.
+// No store accepts it, so that it never passes for an entry: a replica
 // may be reading entries to send them when they are trimmed. Raft panics if it
 // is asked to apply one.
 const logGone raft.LogType = 255
 
 // GetLog reads an entry. The entry before the first one that a trimmed log
 // holds is known by index and term; Raft needs it to continue from there. An
-// entry that Reset has dropped, and that Raft still believes in, is of term 0:
-// in conflict with whatever the leader sends. For everything else that isn't
-// there it returns raft.ErrLogNotFound.
+// entry that is gone, and that Raft still believes in, is of term 0: in conflict
+// with whatever the leader sends. For everything else that isn't there it
+// returns raft.ErrLogNotFound.
 func (s *LogStore) GetLog(index uint64, entry *raft.Log) error {
 	s.cutting.RLock()
 	defer s.cutting.RUnlock()
@@ -188,6 +193,15 @@ func (s *LogStore) StoreLogs(entries []*raft.Log) error {
 	if len(entries) == 0 {
 		return nil
 	}
+	err := s.store(entries)
+	if err != nil {
+		s.told.Store(max(s.told.Load(), s.shortened))
+	}
+	s.shortened = 0
+	return err
+}
+
+func (s *LogStore) store(entries []*raft.Log) error {
 	through := entries[len(entries)-1].Index
 	entries, err := s.continueLeftovers(entries)
 	if err != nil {
@@ -327,6 +341,7 @@ func (s *LogStore) DeleteRange(first, last uint64) error {
 
 func (s *LogStore) truncate(first uint64) error {
 	end, _, _ := s.log.End()
+	s.shortened = max(s.shortened, s.told.Load())
 	s.told.Store(min(first-1, uint64(end)))
 	if first > uint64(end) {
 		return nil

@@ -45,6 +45,9 @@ func TestStoredEntriesSurvivePowerCuts(t *testing.T) {
 
 var testLog = event.LogID{1, 2, 3}
 
+// capacityBytes of the simulated disk, more than any test needs.
+const capacityBytes = 1 << 40
+
 // machine is a computer with a simulated disk.
 type machine struct {
 	t    *testing.T
@@ -52,13 +55,15 @@ type machine struct {
 	log  *commitlog.Log
 	opts commitlog.Options
 
+	capacity int64 // of the disk when it isn't full
+
 	writes  int
 	counted uint64 // steps
 }
 
 func newMachine(t *testing.T, seed uint64) logstoretest.Machine {
 	return &machine{
-		t: t, disk: simdisk.New(seed, simdisk.Options{StaleBytes: seed%3 == 0}),
+		t: t, disk: simdisk.New(seed, simdisk.Options{StaleBytes: seed%3 == 0, CapacityBytes: capacityBytes}), capacity: capacityBytes,
 		opts: commitlog.Options{
 			SegmentBytes: 64 << 10, TailBytes: 256 << 10, HistoryBytes: 1 << 20,
 			Create: commitlog.Creation{Meta: commitlog.Meta{Log: testLog}},

@@ -150,6 +150,11 @@ func (l *Log) prepareRollLocked(dataBytes int) error {
 	if l.endAt+int64(frameBytes(dataBytes)) <= l.lastSegment().bytes {
 		return nil
 	}
+	// The file that is ready belongs to the last segment if that has none yet. It
+	// has one when the flusher writes its first chunk.
+	for l.usableLocked() == nil && l.lastSegment().unmade() {
+		l.tail.room.Wait()
+	}
 	l.tail.mu.Unlock()
 	err := l.keeper.prepare()
 	l.tail.mu.Lock()

@@ -52,6 +52,12 @@ func (s *segment) openFile() (disk.File, error) {
 	return s.file, nil
 }
 
+// unmade reports whether the flusher has still to make the segment's file.
+func (s *segment) unmade() bool {
+	_, err := s.openFile()
+	return err != nil
+}
+
 // read runs f with the segment's file. Trim waits for it to return.
 func (s *segment) read(f func(disk.File) error) error {
 	s.reading.RLock()

@@ -65,3 +65,22 @@ func readFrames(l *Log, want [][]byte) error {
 	}
 	return nil
 }
+
+// TestAReaderNotesNoFrameThatWasTruncatedMeanwhile: another frame may stand there
+// by then, and a look-up would begin in the middle of it.
+func TestAReaderNotesNoFrameThatWasTruncatedMeanwhile(t *testing.T) {
+	t.Parallel()
+	s := &segment{bytes: 1 << 30}
+	kept, gone := &Header{Index: 10}, &Header{Index: 20}
+	cuts := s.cuts.Load()
+	s.noteRead(kept, 4096, cuts)
+	s.forgetFrom(1 << 20)
+	s.noteRead(gone, 2<<20, cuts)
+	if len(s.table) != 1 || s.table[0].index != 10 {
+		t.Errorf("the table has %+v, only frame 10 is still there", s.table)
+	}
+	s.noteRead(gone, 2<<20, s.cuts.Load())
+	if len(s.table) != 2 {
+		t.Errorf("the table has %+v; frame 20 was read after the truncation", s.table)
+	}
+}

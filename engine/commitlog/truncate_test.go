@@ -244,6 +244,33 @@ func TestAFullDiskRefusesAppendsInTimeAndRecoversByItself(t *testing.T) {
 	}
 }
 
+// TestBatchesOfSeveralSegmentsMakeSureOfEachSegmentsFile: the one file that is
+// ready is not counted on twice.
+func TestBatchesOfSeveralSegmentsMakeSureOfEachSegmentsFile(t *testing.T) {
+	t.Parallel()
+	d := simdisk.New(1, simdisk.Options{CapacityBytes: 700 << 10})
+	o := testOptions(t, d)
+	o.SegmentBytes, o.TailBytes = 128<<10, 2<<20
+	l, _ := mustOpen(t, o)
+	var batches []Batch
+	for n := range 60 {
+		batches = append(batches, Batch{Kind: FrameEvents, Term: 1, Events: 1, Data: encoded(l.Seed(), n, 20<<10)})
+	}
+	last, err := l.AppendAll(batches)
+	if !errors.Is(err, ErrDiskFull) {
+		t.Fatalf("1.2 MB on a disk of 700 KiB: %v", err)
+	}
+	if err := l.Wait(last, Durable); err != nil {
+		t.Fatal(err)
+	}
+	if got := event.Index(len(frames(t, l))); got != last.Index || got < 10 {
+		t.Errorf("%d frames can be read, %d were accepted", got, last.Index)
+	}
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
 var _ disk.Disk = (*simdisk.Disk)(nil)
 
 func TestTheNextSegmentIsPreparedBeforeItIsNeeded(t *testing.T) {

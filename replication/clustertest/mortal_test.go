@@ -40,6 +40,7 @@ type mortalLog struct {
 	raft.LogStore
 	truncations atomic.Uint64 // suffixes deleted
 	crossings   atomic.Uint64 // of them, how many went across segments
+	refusals    atomic.Uint64 // StoreLogs that failed
 }
 
 func (m *mortalLog) IsMonotonic() bool { return true }
@@ -51,7 +52,13 @@ func (m *mortalLog) GetLog(index uint64, entry *raft.Log) error {
 func (m *mortalLog) StoreLog(entry *raft.Log) error { return m.StoreLogs([]*raft.Log{entry}) }
 
 func (m *mortalLog) StoreLogs(entries []*raft.Log) error {
-	return m.life.do(func() error { return m.LogStore.StoreLogs(entries) })
+	return m.life.do(func() error {
+		err := m.LogStore.StoreLogs(entries)
+		if err != nil {
+			m.refusals.Add(1)
+		}
+		return err
+	})
 }
 
 func (m *mortalLog) DeleteRange(first, last uint64) error {

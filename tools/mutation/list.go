@@ -1,5 +1,7 @@
 package mutation
 
+import "slices"
+
 // Mutation is one way to break a promise.
 type Mutation struct {
 	Name string // what the code does wrong
@@ -16,7 +18,9 @@ const (
 )
 
 // List holds every mutation that the tests must catch.
-var List = []Mutation{
+var List = slices.Concat(commitlogList, logStoreList)
+
+var commitlogList = []Mutation{
 	{
 		Name: "no sync at all",
 		File: "engine/commitlog/flusher.go",
@@ -149,5 +153,19 @@ var List = []Mutation{
 		Old:  "	s.reading.Lock()\n	defer s.reading.Unlock()\n	s.mu.Lock()\n	defer s.mu.Unlock()\n	file := s.file\n",
 		New:  "	s.mu.Lock()\n	defer s.mu.Unlock()\n	file := s.file\n",
 		Test: commitlogTests, Run: "Trim|Leave",
+	},
+	{
+		Name: "readers note frames that were truncated meanwhile",
+		File: "engine/commitlog/segment.go",
+		Old:  "	if s.cuts.Load() == cuts {\n",
+		New:  "	if true {\n",
+		Test: commitlogTests, Run: "Truncated",
+	},
+	{
+		Name: "a batch of several segments counts on one file for all of them",
+		File: "engine/commitlog/log.go",
+		Old:  "	for l.usableLocked() == nil && l.lastSegment().unmade() {\n",
+		New:  "	for false {\n",
+		Test: commitlogTests, Run: "SeveralSegments",
 	},
 }

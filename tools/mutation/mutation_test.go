@@ -71,21 +71,26 @@ func catch(t *testing.T, dir string, m Mutation) {
 	if out, err := vet.CombinedOutput(); err != nil {
 		t.Fatalf("the mutated code doesn't build: %v\n%s", err, out)
 	}
-	test := exec.Command("go", "test", "-failfast", "-count=1", "-timeout=120s", "-run="+m.Run, m.Test, "-crash.seeds="+*seeds)
+	test := exec.Command("go", "test", "-failfast", "-count=1", "-timeout=120s", "-run="+m.Run, m.Test, seedFlags[m.Test]+*seeds)
 	test.Dir = dir
 	out, err := test.CombinedOutput()
-	if err == nil {
+	failure := firstFailure(string(out))
+	if err == nil || failure == "" {
 		t.Errorf("not caught: %s\n%s", m.Name, out)
 		return
 	}
-	t.Logf("caught by: %s", firstFailure(string(out)))
+	t.Logf("caught by: %s", failure)
 }
 
+// seedFlags set how many seeds the crash tests of a package take.
+var seedFlags = map[string]string{commitlogTests: "-crash.seeds=", logStoreTests: "-cut.seeds="}
+
+// firstFailure is the line that tells which test failed, empty where none did.
 func firstFailure(out string) string {
 	for _, line := range strings.Split(out, "\n") {
-		if strings.Contains(line, "--- FAIL") || strings.HasPrefix(line, "panic:") {
+		if strings.Contains(line, "--- FAIL") || strings.HasPrefix(line, "panic:") || strings.HasPrefix(line, "fatal error:") {
 			return strings.TrimSpace(line)
 		}
 	}
-	return "its exit status"
+	return ""
 }

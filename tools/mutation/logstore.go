@@ -1,0 +1,66 @@
+package mutation
+
+const (
+	logStoreTests = "./replication"
+	leftovers     = "FullDisk|FillsUp|InVain"
+)
+
+// logStoreList is about the log as Raft's log store, term and vote.
+var logStoreList = []Mutation{
+	{
+		Name: "StoreLogs returns before the entries are durable",
+		File: "replication/logstore.go",
+		Old:  "Index: event.Index(through)}, s.mark)",
+		New:  "Index: 0}, s.mark)",
+		Test: logStoreTests, Run: "PowerCuts",
+	},
+	{
+		Name: "one append per entry",
+		File: "replication/logstore.go",
+		Old:  "	if _, err := s.log.AppendAll(batches); err != nil {\n",
+		New:  "	var err2 error\n	for i := 0; i < len(batches) && err2 == nil; i++ {\n		_, err2 = s.log.Append(batches[i])\n	}\n	if err := err2; err != nil {\n",
+		Test: logStoreTests, Run: "AppendedAsOne",
+	},
+	{
+		Name: "what a full disk left behind is in the way",
+		File: "replication/logstore.go",
+		Old:  "	for len(entries) > 0 {\n		end, _, _ := s.log.End()\n",
+		New:  "	for false {\n		end, _, _ := s.log.End()\n",
+		Test: logStoreTests, Run: leftovers,
+	},
+	{
+		Name: "what a full disk left behind passes for the entries of another leader",
+		File: "replication/logstore.go",
+		Old:  "		if there.Term != e.Term {\n",
+		New:  "		if false {\n",
+		Test: logStoreTests, Run: leftovers,
+	},
+	{
+		Name: "entries that were refused count as stored",
+		File: "replication/logstore.go",
+		Old:  "	if _, err := s.log.AppendAll(batches); err != nil {\n",
+		New:  "	s.told.Store(through)\n	if _, err := s.log.AppendAll(batches); err != nil {\n",
+		Test: logStoreTests, Run: leftovers,
+	},
+	{
+		Name: "entries that Raft deleted in vain are not there at all",
+		File: "replication/logstore.go",
+		Old:  "		s.told.Store(max(s.told.Load(), s.shortened))\n",
+		New:  "",
+		Test: logStoreTests, Run: leftovers,
+	},
+	{
+		Name: "a suffix that is the whole log is left to retention",
+		File: "replication/logstore.go",
+		Old:  "	case last >= told:\n",
+		New:  "	case last >= told && first > uint64(oldest):\n",
+		Test: logStoreTests, Run: "LogStore|PowerCuts",
+	},
+	{
+		Name: "the vote of an older term stands in the new one",
+		File: "replication/stablestore.go",
+		Old:  "candidate: v.votedIn(value)",
+		New:  "candidate: v.candidate",
+		Test: logStoreTests, Run: "Stable|Term|Vote",
+	},
+}
