@@ -26,6 +26,7 @@ func Command() *cobra.Command {
 	f := cmd.Flags()
 	f.StringVar(&listen, "listen", "127.0.0.1:10921", "address to listen on")
 	f.StringVar((*string)(&o.Mode), "mode", string(Sync), "echo, write (group commit without sync) or sync")
+	f.StringVar((*string)(&o.Answers), "answers", string(Each), "each (a write per answer) or gathered (one write per connection for all that are ready)")
 	f.StringVar(&o.Dir, "dir", "", "directory for the file of modes write and sync")
 	f.Int64Var(&o.FileBytes, "file-bytes", 256<<20, "size of that file; it is written around")
 	return cmd

@@ -8,10 +8,15 @@
 //	write  group commit without sync: what waits is one merged direct write
 //	sync   group commit: the merged write and one fdatasync before the answers
 //
+// and two ways to answer
+//
+//	each      every answer is a write of its own, as a plain server does it
+//	gathered  one write per connection for all answers that are ready
+//
 // A connection has one goroutine that copies all complete frames of a read
 // into the batch that is being filled. One goroutine takes the batch, writes
-// it (and syncs), encodes the answers, and writes once per connection; the
-// next batch fills meanwhile. The file is allocated and written with zeros
+// it (and syncs), and encodes and writes the answers; the next batch fills
+// meanwhile. The file is allocated and written with zeros
 // before the server listens, and written around from its start again when it
 // is full, so that a sync never waits for the file system's journal.
 //

@@ -53,19 +53,21 @@ func sendTo(t *testing.T, address string, s frame.Serialization, messages int64)
 func TestEverySendIsAnswered(t *testing.T) {
 	t.Parallel()
 	for _, mode := range []Mode{Echo, Write, Sync} {
-		t.Run(string(mode), func(t *testing.T) {
-			t.Parallel()
-			address := start(t, Options{Mode: mode, Dir: t.TempDir(), FileBytes: batchBytes})
-			sendTo(t, address, frame.JSON, 20_000) // more than the file holds
-			sendTo(t, address, frame.Binary, 1_000)
-		})
+		for _, answers := range []Answers{Each, Gathered} {
+			t.Run(string(mode)+"/"+string(answers), func(t *testing.T) {
+				t.Parallel()
+				address := start(t, Options{Answers: answers, Mode: mode, Dir: t.TempDir(), FileBytes: batchBytes})
+				sendTo(t, address, frame.JSON, 20_000) // more than the file holds
+				sendTo(t, address, frame.Binary, 1_000)
+			})
+		}
 	}
 }
 
 func TestWhatIsAnsweredIsInTheFile(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	address := start(t, Options{Mode: Sync, Dir: dir, FileBytes: batchBytes})
+	address := start(t, Options{Answers: Gathered, Mode: Sync, Dir: dir, FileBytes: batchBytes})
 	conn, err := net.Dial("tcp", address)
 	if err != nil {
 		t.Fatal(err)
@@ -109,7 +111,7 @@ func TestReplyIsWhatClientsNeed(t *testing.T) {
 func TestAConnectionThatSendsNoFramesIsClosed(t *testing.T) {
 	t.Parallel()
 	for _, mode := range []Mode{Echo, Sync} {
-		address := start(t, Options{Mode: mode, Dir: t.TempDir(), FileBytes: batchBytes})
+		address := start(t, Options{Answers: Gathered, Mode: mode, Dir: t.TempDir(), FileBytes: batchBytes})
 		conn, err := net.Dial("tcp", address)
 		if err != nil {
 			t.Fatal(err)
@@ -130,7 +132,8 @@ func TestAConnectionThatSendsNoFramesIsClosed(t *testing.T) {
 
 func TestBadOptionsAreRefused(t *testing.T) {
 	t.Parallel()
-	for _, o := range []Options{{Mode: "fast"}, {Mode: Sync, FileBytes: batchBytes}, {Mode: Write, Dir: "x", FileBytes: 1000}} {
+	for _, o := range []Options{{Mode: "fast", Answers: Each}, {Mode: Echo, Answers: "some"},
+		{Mode: Sync, Answers: Each, FileBytes: batchBytes}, {Mode: Write, Answers: Each, Dir: "x", FileBytes: 1000}} {
 		l, err := net.Listen("tcp", "127.0.0.1:0")
 		if err != nil {
 			t.Fatal(err)
@@ -147,5 +150,34 @@ func TestReplyingAllocatesNothing(t *testing.T) {
 		if n := testing.AllocsPerRun(100, func() { out = appendReply(out[:0], s, 1_000_000_000) }); n != 0 {
 			t.Errorf("%s: %v allocations per reply", s, n)
 		}
+	}
+}
+
+// writeCounter counts the writes to a connection.
+type writeCounter struct {
+	net.Conn
+	writes, bytes int
+}
+
+func (w *writeCounter) Write(b []byte) (int, error) {
+	w.writes++
+	w.bytes += len(b)
+	return len(b), nil
+}
+
+func TestAnswersLeaveEachByItselfOrGathered(t *testing.T) {
+	t.Parallel()
+	bytes := map[Answers]int{}
+	for answers, want := range map[Answers]int{Each: 3, Gathered: 1} {
+		out := &writeCounter{}
+		c := &connection{conn: out, answers: answers}
+		b := &batch{waiting: []waiter{{conn: c, opaque: 1}, {conn: c, opaque: 2}, {conn: c, opaque: 3}}}
+		if b.answer(); out.writes != want {
+			t.Errorf("%s: %d writes for three answers, want %d", answers, out.writes, want)
+		}
+		bytes[answers] = out.bytes
+	}
+	if bytes[Each] != bytes[Gathered] {
+		t.Errorf("the answers have %v bytes", bytes)
 	}
 }

@@ -132,10 +132,10 @@ func (j *journal) flush(b *batch) error {
 	return nil
 }
 
-// answer writes the answers, in one write per connection, and empties b.
+// answer writes the answers and empties b.
 func (b *batch) answer() {
 	for _, w := range b.waiting {
-		w.conn.out = appendReply(w.conn.out, w.serialization, w.opaque)
+		w.conn.answer(w.serialization, w.opaque)
 	}
 	for _, w := range b.waiting {
 		w.conn.flush()

@@ -22,9 +22,19 @@ const (
 	Sync  Mode = "sync"
 )
 
+// Answers says how the answers of a connection leave.
+type Answers string
+
+// The two ways.
+const (
+	Each     Answers = "each"     // one write per answer
+	Gathered Answers = "gathered" // one write for all that are ready
+)
+
 // Options of a floor server.
 type Options struct {
 	Mode      Mode
+	Answers   Answers
 	Dir       string // where the file goes; not used by Echo
 	FileBytes int64  // a multiple of 8 MiB
 }
@@ -33,6 +43,8 @@ func (o *Options) check() error {
 	switch {
 	case o.Mode != Echo && o.Mode != Write && o.Mode != Sync:
 		return fmt.Errorf("run floor: mode %q: allowed are %s, %s and %s", o.Mode, Echo, Write, Sync)
+	case o.Answers != Each && o.Answers != Gathered:
+		return fmt.Errorf("run floor: answers %q: allowed are %s and %s", o.Answers, Each, Gathered)
 	case o.Mode != Echo && o.Dir == "":
 		return fmt.Errorf("run floor: mode %s needs a directory on the disk to measure", o.Mode)
 	case o.Mode != Echo && (o.FileBytes < batchBytes || o.FileBytes%batchBytes != 0):
@@ -66,7 +78,7 @@ func Serve(ctx context.Context, l net.Listener, o Options, ready func()) (err er
 		defer func() { err = errors.Join(err, s.journal.release()) }()
 		group.Go(s.journal.run)
 	}
-	group.Go(func() error { return s.accept(ctx, l) })
+	group.Go(func() error { return s.accept(ctx, l, &o) })
 	group.Go(func() error {
 		<-ctx.Done()
 		s.shut(l)
@@ -90,7 +102,7 @@ func (s *server) shut(l net.Listener) {
 
 // accept serves each connection in a goroutine and returns when all of them
 // have ended.
-func (s *server) accept(ctx context.Context, l net.Listener) error {
+func (s *server) accept(ctx context.Context, l net.Listener, o *Options) error {
 	var running sync.WaitGroup
 	defer running.Wait()
 	for {
@@ -108,7 +120,7 @@ func (s *server) accept(ctx context.Context, l net.Listener) error {
 		s.conns[conn] = struct{}{}
 		s.mu.Unlock()
 		running.Go(func() {
-			c := &connection{conn: conn, reader: frame.NewReader(conn, readBytes)}
+			c := &connection{conn: conn, reader: frame.NewReader(conn, readBytes), answers: o.Answers}
 			c.serve(s.journal)
 			s.mu.Lock()
 			delete(s.conns, conn)
@@ -120,9 +132,10 @@ func (s *server) accept(ctx context.Context, l net.Listener) error {
 // connection is one client. In mode Echo its goroutine owns out, else the
 // journal's does.
 type connection struct {
-	conn   net.Conn
-	reader *frame.Reader
-	out    []byte
+	conn    net.Conn
+	reader  *frame.Reader
+	answers Answers
+	out     []byte
 }
 
 // serve answers until the client goes or sends what is no frame.
@@ -156,7 +169,15 @@ func (c *connection) echo() error {
 		if err != nil {
 			return err
 		}
-		c.out = appendReply(c.out, f.Serialization, opaque)
+		c.answer(f.Serialization, opaque)
+	}
+}
+
+// answer adds an answer, which leaves at once where each has a write.
+func (c *connection) answer(s frame.Serialization, opaque int32) {
+	c.out = appendReply(c.out, s, opaque)
+	if c.answers == Each {
+		c.flush()
 	}
 }
 

@@ -62,10 +62,7 @@ func (t *tally) result(window time.Duration, zeroName string) *Result {
 	r := &Result{
 		Machine: DescribeMachine(), Seconds: window.Seconds(),
 		Requests: t.requests, Messages: t.messages, Bytes: t.bytes,
-		Latency: Latency{
-			P50: t.quantile(50), P90: t.quantile(90), P99: t.quantile(99),
-			P999: t.quantile(99.9), Max: milliseconds(t.latency.Max()),
-		},
+		Latency: Percentiles(t.latency),
 	}
 	if window > 0 {
 		r.MessagesPerSecond = float64(t.messages) / window.Seconds()
@@ -86,8 +83,6 @@ func (t *tally) result(window time.Duration, zeroName string) *Result {
 	}
 	return r
 }
-
-func (t *tally) quantile(q float64) float64 { return milliseconds(t.latency.ValueAtQuantile(q)) }
 
 func milliseconds(nanoseconds int64) float64 { return float64(nanoseconds) / 1e6 }
 

@@ -28,7 +28,7 @@ type tally struct {
 
 func newTally() *tally {
 	return &tally{
-		latency: hdrhistogram.New(latencyMin, latencyMax, latencyDigits),
+		latency: NewHistogram(),
 		others:  map[int32]int64{},
 		remarks: map[int32]string{},
 	}
@@ -40,10 +40,27 @@ func (t *tally) record(sent, now time.Duration, messages, bytes int) error {
 	t.messages += int64(messages)
 	t.bytes += int64(bytes)
 	t.last = now
-	if err := t.latency.RecordValue(min(int64(now-sent), latencyMax)); err != nil {
-		return fmt.Errorf("record a latency of %v: %w", now-sent, err)
+	return Record(t.latency, now-sent)
+}
+
+// NewHistogram is an empty histogram of latencies in nanoseconds, up to a
+// minute, with three significant digits.
+func NewHistogram() *hdrhistogram.Histogram {
+	return hdrhistogram.New(latencyMin, latencyMax, latencyDigits)
+}
+
+// Record counts one latency. What is longer than a minute counts as a minute.
+func Record(h *hdrhistogram.Histogram, latency time.Duration) error {
+	if err := h.RecordValue(min(max(int64(latency), 0), latencyMax)); err != nil {
+		return fmt.Errorf("record a latency of %v: %w", latency, err)
 	}
 	return nil
+}
+
+// Percentiles reads a histogram.
+func Percentiles(h *hdrhistogram.Histogram) Latency {
+	at := func(q float64) float64 { return milliseconds(h.ValueAtQuantile(q)) }
+	return Latency{P50: at(50), P90: at(90), P99: at(99), P999: at(99.9), Max: milliseconds(h.Max())}
 }
 
 // refuse counts a reply with a code other than 0.
