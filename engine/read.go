@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/apogeemq/apogee/engine/commitlog"
@@ -33,6 +34,10 @@ func (e *Engine) Bounds(q event.Queue) (first, next event.Offset) { return e.que
 
 // Queues lists the queues that have or had events.
 func (e *Engine) Queues() []event.Queue { return e.queues.Queues() }
+
+// ErrSkip, returned by a visit of ReadQueue, takes the event as one that does
+// not match: it doesn't count against the limits of events and bytes.
+var ErrSkip = errors.New("skip this event")
 
 // ReadQueue visits applied events of q from offset from on, in order. match
 // decides by tag code, nil for all. It returns the offset after the last event
@@ -71,12 +76,14 @@ func visitEntries(r *commitlog.Reader, entries []queue.Entry, from event.Offset,
 		if left.Count == 0 || int(en.Bytes) > left.Bytes && left.Count < limits.Count {
 			return from, false, nil
 		}
-		left.Count--
-		left.Bytes -= int(en.Bytes)
 		err := r.Read(placeOfEntry(en), func(ev commitlog.Event) error {
 			return visit(Message{Event: ev.Bytes, Position: ev.Position, Offset: from, Timestamp: ev.Timestamp})
 		})
-		if err != nil {
+		switch {
+		case err == nil:
+			left.Count--
+			left.Bytes -= int(en.Bytes)
+		case !errors.Is(err, ErrSkip):
 			return from, false, err
 		}
 		from++

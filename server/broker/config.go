@@ -31,6 +31,10 @@ type Config struct {
 	// AutoCreateTopic lets a send create its topic after the model of TBW102
 	// (autoCreateTopicEnable).
 	AutoCreateTopic bool
+	// PropertyFilter lets consumers choose messages by SQL92 expressions
+	// (RocketMQ: enablePropertyFilter, there off by default).
+	PropertyFilter bool
+
 	// AutoCreateGroup lets the first use of a consumer group create it
 	// (autoCreateSubscriptionGroup).
 	AutoCreateGroup bool
@@ -108,7 +112,7 @@ func DefaultConfig(address netip.AddrPort) Config {
 		ClusterName: "DefaultCluster", BrokerName: "broker-a", Address: address,
 		Region: "DefaultRegion", Trace: true,
 		Permission:      PermissionRead | PermissionWrite,
-		AutoCreateTopic: true, AutoCreateGroup: true, DefaultTopicQueues: 8,
+		AutoCreateTopic: true, AutoCreateGroup: true, PropertyFilter: true, DefaultTopicQueues: 8,
 		MessageBytesMax:      4 << 20,
 		OffsetCommitInterval: 100 * time.Millisecond,
 		YoungBytes:           4 << 30,

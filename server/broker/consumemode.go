@@ -57,9 +57,11 @@ func (b *Broker) checkClient(rt remoting.ReplyTo, cmd *remoting.Command) {
 		b.answerError(rt, refuse(remoting.ResponseInvalidParameter, "the body can't be read: %v", err))
 		return
 	}
-	if s := body.Subscription; s != nil && s.Kind != "" && s.Kind != expressionTag {
-		b.answerError(rt, refuseExpression(s.Kind))
-		return
+	if s := body.Subscription; s != nil {
+		if err := b.checkExpression(s.Kind, []byte(s.Expression)); err != nil {
+			b.answerError(rt, err)
+			return
+		}
 	}
 	answer(rt)
 }

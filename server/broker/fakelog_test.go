@@ -2,6 +2,7 @@ package broker
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -192,9 +193,11 @@ func (l *fakeLog) ReadQueue(q event.Queue, from event.Offset, limits engine.Read
 			if count == limits.Count || count > 0 && bytes+len(s.event) > limits.Bytes {
 				break
 			}
-			count++
-			bytes += len(s.event)
-			if err := visit(engine.Message{Event: s.event, Position: s.position, Offset: from, Timestamp: s.timestamp}); err != nil {
+			switch err := visit(engine.Message{Event: s.event, Position: s.position, Offset: from, Timestamp: s.timestamp}); {
+			case err == nil:
+				count++
+				bytes += len(s.event)
+			case !errors.Is(err, engine.ErrSkip):
 				return from, err
 			}
 		}

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/apogeemq/apogee/server/broker/record"
+	"github.com/apogeemq/apogee/server/broker/selector"
 	"github.com/apogeemq/apogee/server/remoting"
 )
 
@@ -19,8 +20,9 @@ const (
 // only; the consumer compares the tags themselves. The zero value matches no
 // message.
 type filter struct {
-	all   bool
-	codes []int32
+	all      bool
+	codes    []int32
+	selector *selector.Selector // decides on what the codes let through; nil lets all through
 }
 
 func (f *filter) matches(tag int32) bool { return f.all || slices.Contains(f.codes, tag) }

@@ -53,7 +53,9 @@ func TestAllGroupsPull(t *testing.T) {
 	}
 	for body, code := range map[string]int32{
 		`{"subscriptionData":{"expressionType":"TAG","subString":"a","topic":"T"}}`:       remoting.ResponseSuccess,
-		`{"subscriptionData":{"expressionType":"SQL92","subString":"a = 1","topic":"T"}}`: remoting.ResponseSystemError,
+		`{"subscriptionData":{"expressionType":"SQL92","subString":"a = 1","topic":"T"}}`: remoting.ResponseSuccess,
+		`{"subscriptionData":{"expressionType":"SQL92","subString":"a =","topic":"T"}}`:   remoting.ResponseSubscriptionParseFailed,
+		`{"subscriptionData":{"expressionType":"XPATH","subString":"a =","topic":"T"}}`:   remoting.ResponseSystemError,
 		`{}`: remoting.ResponseSuccess,
 		``:   remoting.ResponseInvalidParameter,
 	} {

@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"sync"
@@ -44,8 +45,9 @@ type pullRequest struct {
 
 // puller serves the pull requests.
 type puller struct {
-	broker *Broker
-	pool   sync.Pool // of *pullRequest
+	broker    *Broker
+	pool      sync.Pool // of *pullRequest
+	selectors selectors
 }
 
 func (p *puller) take() *pullRequest {
@@ -164,6 +166,9 @@ func (p *puller) admit(r *pullRequest, h *pullHeader) (forbidden int64, err erro
 // subscribe finds the filter: in the request, or in the group's heartbeats.
 func (p *puller) subscribe(r *pullRequest, h *pullHeader) error {
 	if h.systemFlag&pullHasSubscription != 0 {
+		if p.filtersProperties(string(h.expressionType)) {
+			return p.selectors.choose(&r.filter, h.subscription, remoting.ResponseSubscriptionParseFailed)
+		}
 		if len(h.expressionType) > 0 && string(h.expressionType) != expressionTag {
 			return refuseExpression(string(h.expressionType))
 		}
@@ -179,11 +184,18 @@ func (p *puller) subscribe(r *pullRequest, h *pullHeader) error {
 	if s.version < h.subscriptionVersion {
 		return refuse(remoting.ResponseSubscriptionNotLatest, "the consumer's subscription not latest")
 	}
+	if p.filtersProperties(s.kind) {
+		return p.selectors.choose(&r.filter, []byte(s.told.Expression), remoting.ResponseFilterDataNotExist)
+	}
 	if s.kind != "" && s.kind != expressionTag {
 		return refuseExpression(s.kind)
 	}
 	r.filter = s.filter
 	return nil
+}
+
+func (p *puller) filtersProperties(kind string) bool {
+	return kind == expressionSQL && p.broker.config.PropertyFilter
 }
 
 func refuseExpression(kind string) error {
@@ -317,7 +329,7 @@ func (r *pullRequest) run(w *reader) {
 		return
 	}
 	limits := engine.ReadLimits{Count: r.messages, Bytes: pullBytesMax, Scan: pullScanMax}
-	w.body, w.messages = w.body[:0], 0
+	w.body, w.messages, w.selector = w.body[:0], 0, r.filter.selector
 	examined, err := p.broker.queues.ReadQueue(r.queue, r.offset, limits, r.match, w.visit)
 	first, next := p.broker.queues.Bounds(r.queue)
 	switch {
@@ -345,8 +357,14 @@ func (r *pullRequest) run(w *reader) {
 	}
 }
 
-// take appends a message to the reader's body, with its place filled in.
+// take appends a message to the reader's body, with its place filled in, if
+// the consumer wants it.
 func (w *reader) take(m engine.Message) error {
+	if w.selector != nil {
+		if wanted, err := chosen(w.selector, m.Event.Payload()); err != nil || !wanted {
+			return cmp.Or(err, engine.ErrSkip)
+		}
+	}
 	at := len(w.body)
 	w.body = append(w.body, m.Event.Payload()...)
 	w.messages++

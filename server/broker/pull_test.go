@@ -136,8 +136,9 @@ func make1000() []string {
 func TestIllegalPullsAreRefusedInRocketMQsOrder(t *testing.T) {
 	t.Parallel()
 	h := start(t, nil)
+	h.createTopic(TopicSettings{Name: "S", ReadQueues: 1, WriteQueues: 1, Permission: PermissionRead})
 	h.createTopic(TopicSettings{Name: "WriteOnly", ReadQueues: 1, WriteQueues: 1, Permission: PermissionWrite})
-	h.heartbeat(h.client, "c1", "CG", map[string]string{"T": "TagA", "S": "sql"})
+	h.heartbeat(h.client, "c1", "CG", map[string]string{"T": "TagA", "S": "sql ="})
 	f := pullFields(0, 0)
 	for name, c := range map[string]struct {
 		header fields
@@ -152,7 +153,9 @@ func TestIllegalPullsAreRefusedInRocketMQsOrder(t *testing.T) {
 		"negative queue":       {f.with("queueId", "-1"), remoting.ResponseInvalidParameter},
 		"unknown queue":        {f.with("queueId", "4"), remoting.ResponseInvalidParameter},
 		"no tags":              {f.with("subscription", "||"), remoting.ResponseSubscriptionParseFailed},
-		"SQL":                  {f.with("expressionType", "SQL92"), remoting.ResponseSystemError},
+		"XPATH":                {f.with("expressionType", "XPATH"), remoting.ResponseSystemError},
+		"wrong SQL":            {f.with("expressionType", "SQL92").with("subscription", "a ="), remoting.ResponseSubscriptionParseFailed},
+		"wrong SQL told":       {f.with("sysFlag", "0").with("topic", "S"), remoting.ResponseFilterDataNotExist},
 		"group offline":        {f.with("sysFlag", "0").with("consumerGroup", "Other"), remoting.ResponseSubscriptionNotExist},
 		"not subscribed":       {f.with("sysFlag", "0").with("topic", "TBW102"), remoting.ResponseSubscriptionNotExist},
 		"subscription too old": {f.with("sysFlag", "0").with("subVersion", "99"), remoting.ResponseSubscriptionNotLatest},
@@ -357,8 +360,8 @@ func TestPullCommitsTheOffsetThatComesWithIt(t *testing.T) {
 	}
 }
 
-// heartbeat registers a consumer with tag expressions by topic; "sql" stands
-// for an SQL expression.
+// heartbeat registers a consumer with tag expressions by topic; those that
+// begin with "sql" are SQL92.
 func (h *harness) heartbeat(c *remoting.Client, clientID, group string, topics map[string]string) *remoting.Command {
 	h.Helper()
 	return h.want(h.callAs(c, remoting.RequestHeartBeat, nil, heartbeatBody(clientID, group, topics)), remoting.ResponseSuccess)
@@ -368,11 +371,10 @@ func heartbeatBody(clientID, group string, topics map[string]string) []byte {
 	data := heartbeatData{ClientID: clientID, Consumers: []consumerData{{Group: group, Model: "CLUSTERING"}}}
 	for topic, expression := range topics {
 		s := subscriptionData{Topic: topic, Expression: expression, Kind: "TAG", Version: 1}
-		switch expression {
-		case "sql":
-			s.Kind = "SQL92"
-		case "*":
-		default:
+		switch {
+		case strings.HasPrefix(expression, "sql"):
+			s.Kind = expressionSQL
+		case expression != "*":
 			s.Tags = []string{expression}
 		}
 		data.Consumers[0].Subscriptions = append(data.Consumers[0].Subscriptions, s)

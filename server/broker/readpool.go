@@ -4,6 +4,7 @@ import (
 	"sync"
 
 	"github.com/apogeemq/apogee/engine"
+	"github.com/apogeemq/apogee/server/broker/selector"
 	"github.com/apogeemq/apogee/server/remoting"
 )
 
@@ -20,6 +21,7 @@ type reader struct {
 	reply    remoting.Reply
 	body     []byte
 	messages int
+	selector *selector.Selector         // of the pull that is being read, nil for none
 	visit    func(engine.Message) error // take, bound once
 	measures *pullMeasures
 }

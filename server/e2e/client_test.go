@@ -52,6 +52,12 @@ type inbox struct {
 // be in the route; the client gives up otherwise.
 func newInbox(t *testing.T, s *server, group, topic, tags string) *inbox {
 	t.Helper()
+	return newInboxOf(t, s, group, topic, consumer.MessageSelector{Type: consumer.TAG, Expression: tags})
+}
+
+// newInboxOf is newInbox with any selector.
+func newInboxOf(t *testing.T, s *server, group, topic string, selector consumer.MessageSelector) *inbox {
+	t.Helper()
 	awaitRoute(t, s, topic)
 	c, err := rocketmq.NewPushConsumer(consumer.WithNameServer([]string{s.nameserverAddress()}), consumer.WithGroupName(group),
 		consumer.WithInstance(instance()), consumer.WithConsumeFromWhere(consumer.ConsumeFromFirstOffset))
@@ -59,7 +65,6 @@ func newInbox(t *testing.T, s *server, group, topic, tags string) *inbox {
 		t.Fatal(err)
 	}
 	in := &inbox{t: t, consumer: c}
-	selector := consumer.MessageSelector{Type: consumer.TAG, Expression: tags}
 	if err := c.Subscribe(topic, selector, in.take); err != nil {
 		t.Fatal(err)
 	}

@@ -55,6 +55,7 @@ type Config struct {
 
 	AutoCreateTopic    bool          // autoCreateTopicEnable
 	AutoCreateGroup    bool          // autoCreateSubscriptionGroup
+	PropertyFilter     bool          // enablePropertyFilter
 	DefaultTopicQueues int           // defaultTopicQueueNums
 	MessageBytesMax    int           // maxMessageSize
 	SendQueueTime      time.Duration // waitTimeMillsInSendQueue

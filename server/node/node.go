@@ -265,6 +265,7 @@ func (n *Node) brokerConfig(client netip.AddrPort) broker.Config {
 	c.ClusterName, c.BrokerName = n.config.ClusterName, n.config.BrokerName
 	c.Region, c.Trace, c.Permission = n.config.Region, n.config.Trace, n.config.BrokerPermission
 	c.AutoCreateTopic, c.AutoCreateGroup, c.DefaultTopicQueues = n.config.AutoCreateTopic, n.config.AutoCreateGroup, n.config.DefaultTopicQueues
+	c.PropertyFilter = n.config.PropertyFilter
 	c.MessageBytesMax, c.OffsetCommitInterval = n.config.MessageBytesMax, n.config.OffsetInterval
 	c.Properties = n.config.Properties()
 	c.Space = func() (uint64, uint64, error) { return diskSpace(n.config.StoreDir) }

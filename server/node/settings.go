@@ -89,6 +89,8 @@ var settings = []setting{
 		func(c *Config) *bool { return &c.AutoCreateTopic }),
 	boolean("autoCreateSubscriptionGroup", "true", "The first use of a consumer group creates it.",
 		func(c *Config) *bool { return &c.AutoCreateGroup }),
+	boolean("enablePropertyFilter", "true", "Consumers may choose messages by their properties, with SQL92 expressions.",
+		func(c *Config) *bool { return &c.PropertyFilter }),
 	integer("defaultTopicQueueNums", "8", 1, 65535, "Queues of topics that a send creates, if the client doesn't ask for fewer.",
 		func(c *Config) *int { return &c.DefaultTopicQueues }),
 	integer("maxMessageSize", "4194304", 1024, 15<<20, "Bytes that the body of a message, or of a batch, may have.",

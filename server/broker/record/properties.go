@@ -45,6 +45,17 @@ func (p Properties) All() iter.Seq2[[]byte, []byte] {
 	}
 }
 
+// Get returns the value of a property and whether it is there. Of two with one
+// name the later counts, as in RocketMQ's map.
+func (p Properties) Get(name string) (value []byte, found bool) {
+	for n, v := range p.All() {
+		if string(n) == name {
+			value, found = v, true
+		}
+	}
+	return value, found
+}
+
 // nextProperty cuts the first entry off b. An entry without a separator has
 // no value.
 func nextProperty(b []byte) (name, value, rest []byte) {
