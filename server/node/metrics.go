@@ -42,9 +42,14 @@ func (m *meters) observe(name string, s *remoting.Server) {
 	gauge("connections", func(s remoting.Stats) float64 { return float64(s.Connections) })
 	gauge("connections_accepted_total", func(s remoting.Stats) float64 { return float64(s.Accepted) })
 	gauge("connections_refused_total", func(s remoting.Stats) float64 { return float64(s.Refused) })
-	gauge("connections_idle_closed_total", func(s remoting.Stats) float64 { return float64(s.IdleClosed) })
-	gauge("connections_overloaded_total", func(s remoting.Stats) float64 { return float64(s.Overloaded) })
-	gauge("connections_malformed_total", func(s remoting.Stats) float64 { return float64(s.Malformed) })
+	gauge("connections_tls", func(s remoting.Stats) float64 { return float64(s.Secure) })
+	gauge("proxy_headers_distrusted_total", func(s remoting.Stats) float64 { return float64(s.Distrusted) })
+	gauge("read_bytes_total", func(s remoting.Stats) float64 { return float64(s.BytesIn) })
+	gauge("written_bytes_total", func(s remoting.Stats) float64 { return float64(s.BytesOut) })
+	for _, reason := range remoting.EndReasons() {
+		m.set.NewGauge(fmt.Sprintf("apogee_remoting_connections_closed_total{listener=%q,reason=%q}", name, reason),
+			func() float64 { return float64(s.Stats().Ended[reason]) })
+	}
 }
 
 // observeEngine shows the marks of the log.

@@ -2,6 +2,7 @@ package remoting
 
 import (
 	"context"
+	"crypto/tls"
 	"fmt"
 	"log/slog"
 	"net"
@@ -14,7 +15,8 @@ type ClientOptions struct {
 	Serialization   Serialization // of requests; default JSON
 	CallsMax        int           // calls in flight; default 4096
 	CallTimeout     time.Duration // after which an unanswered Go fails, at most a quarter later; default 60 s
-	OutputHardBytes int           // waiting requests from which on the connection is closed; default 64 MiB
+	OutputHardBytes int           // waiting requests from which on further ones are refused; default 64 MiB
+	TLS             *tls.Config   // speaks TLS; nil: does not
 	Handler         Handler       // takes the server's requests; default: not supported
 	Logger          *slog.Logger  // default slog.Default()
 }
@@ -37,11 +39,22 @@ func Dial(ctx context.Context, addr string, o ClientOptions) (*Client, error) {
 	if err != nil {
 		return nil, fmt.Errorf("connect to %s: %w", addr, err)
 	}
-	return NewClient(socket, o), nil
+	if o.TLS == nil {
+		return NewClient(socket, o), nil
+	}
+	host, _, _ := net.SplitHostPort(addr)
+	secure, err := dialTLS(ctx, socket, host, o.TLS)
+	if err != nil {
+		_ = socket.Close()
+		return nil, fmt.Errorf("connect to %s: %w", addr, err)
+	}
+	return newClient(socket, secure, o), nil
 }
 
-// NewClient makes a client of a connection, which it owns from now on.
-func NewClient(socket net.Conn, o ClientOptions) *Client {
+// NewClient makes a client of a plain connection, which it owns from now on.
+func NewClient(socket net.Conn, o ClientOptions) *Client { return newClient(socket, nil, o) }
+
+func newClient(socket net.Conn, secure *secure, o ClientOptions) *Client {
 	if o.Handler == nil {
 		o.Handler = refusal{}
 	}
@@ -55,6 +68,10 @@ func NewClient(socket net.Conn, o ClientOptions) *Client {
 	}
 	c := &Client{conn: newConn(socket, o.Handler, options), done: make(chan struct{})}
 	c.conn.serialization.Store(uint32(o.Serialization))
+	if secure != nil {
+		secure.carrier.read = c.conn.readSocket
+		c.conn.secure = secure
+	}
 	ended := make(chan struct{})
 	go func() {
 		c.conn.run()

@@ -39,7 +39,8 @@ type connOptions struct {
 	CallsMax        int
 	followPeer      bool // calls are serialized like the peer's last request
 	logger          *slog.Logger
-	budget          *budget
+	input, output   *budget  // shared with the server's other connections
+	opening         *opening // nil on clients
 }
 
 // Conn is one connection, of a server or of a client. Its exported methods
@@ -49,6 +50,7 @@ type Conn struct {
 	socket        net.Conn
 	raw           syscall.RawConn // nil unless socket is a plain TCP connection
 	remote, local netip.AddrPort
+	secure        *secure // nil unless it speaks TLS
 	options       *connOptions
 	handler       Handler
 	calls         calls
@@ -57,9 +59,15 @@ type Conn struct {
 	in          input
 	command     Command
 	sequence    uint64
+	frames      uint64 // handled
 	readFailure error
 	readAttempt func(fd uintptr) bool
+	fd          int // during readAttempt
 
+	bytesIn       atomic.Uint64 // that the socket brought
+	bytesOut      atomic.Uint64 // that it took
+	isSecure      atomic.Bool   // it speaks TLS
+	partial       atomic.Uint64 // 0, or a number for the frame of which a part has arrived
 	reads         atomic.Uint64 // reads that brought something
 	handling      atomic.Uint64 // sequence of the request in Handle, 0 for none
 	completing    atomic.Bool   // the reader is calling back for responses, and flushes afterwards
@@ -77,8 +85,7 @@ type Conn struct {
 	unanswered   atomic.Int64  // requests handled that want a reply and have none
 	writes       atomic.Uint64 // writes that made progress
 
-	quietSweeps int // of the idle sweeper
-	lastTraffic uint64
+	watch watch // of the sweeper
 }
 
 var connectionIDs atomic.Uint64
@@ -92,12 +99,13 @@ func newConn(socket net.Conn, handler Handler, options *connOptions) *Conn {
 		options: options,
 		handler: handler,
 	}
-	c.in.budget = options.budget
+	c.in.budget = options.input
 	c.changed.L = &c.mu
 	c.calls.slots = make(chan struct{}, options.CallsMax)
 	if tcp, ok := socket.(*net.TCPConn); ok {
-		_ = tcp.SetKeepAlive(false) // the idle sweeper does it, as in RocketMQ
+		keepAlive(tcp)
 		if raw, err := tcp.SyscallConn(); err == nil {
+			limitUnacknowledged(raw)
 			c.raw = raw
 			c.readAttempt, c.writeAttempt = c.attemptRead, c.attemptWrite
 		}
@@ -117,7 +125,8 @@ func addrPort(a net.Addr) netip.AddrPort {
 // ID numbers the connections of this process; it is never used again.
 func (c *Conn) ID() uint64 { return c.id }
 
-// RemoteAddr is the peer's address, the zero value when it is not a TCP address.
+// RemoteAddr is the peer's address, the zero value when it is not a TCP
+// address. Behind a proxy that may say so it is the address of the proxy's client.
 func (c *Conn) RemoteAddr() netip.AddrPort { return c.remote }
 
 // LocalAddr is our end's address, the zero value when it is not a TCP address.
@@ -164,6 +173,9 @@ func (c *Conn) run() {
 	c.mu.Unlock()
 	_ = c.socket.Close() // the one in failLocked may not have run yet
 	c.in.release()
+	if c.secure != nil {
+		c.secure.carrier.in.release()
+	}
 	c.command = Command{}
 	c.logEnd(err)
 	c.failCalls(err)

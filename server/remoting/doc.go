@@ -20,6 +20,20 @@
 // A header that does not decode closes it too. Neither is answered, as in
 // RocketMQ.
 //
+// # Before the first frame
+//
+// A server looks at the first byte of a connection. No frame begins like one of these:
+//
+//	0x16        a TLS handshake: by Options.TLSMode the connection goes on as TLS, or is closed
+//	'P', 0x0d   a header of HAProxy's PROXY protocol, version 1 or 2, at most 107 and 4112 bytes;
+//	            TLS or frames follow
+//
+// The client's address in a PROXY header becomes Conn.RemoteAddr, and with it
+// the born host of messages, if the header comes from one of
+// Options.ProxyTrusted; RocketMQ believes everybody. Other headers are read
+// and have no effect. As in RocketMQ there is no ALPN and no upgrade of a
+// connection that has begun.
+//
 // # JSON header
 //
 //	{"code":0,"language":"JAVA","version":479,"opaque":7,"flag":1,"remark":"…",
@@ -52,9 +66,9 @@
 // # Goroutines
 //
 //	Server.accept ─ one: accepts, admits up to ConnectionsMax
-//	Server.sweep  ─ one: closes connections without traffic
+//	Server.sweep  ─ one: closes idle, slow and unread connections, ends late calls
 //	Conn.run      ─ one per connection, the reader:
-//	                  read → decode in place → Handler.Handle, or the callback of the call
+//	                  open → read → decode in place → Handler.Handle, or the callback of the call
 //	                  that is answered → after all complete frames: Flush once
 //	Conn.writeRest ─ while there is something that the socket did not take at once
 //	any goroutine ─ ReplyTo.Send, Batch, Call, Go: encode under Conn.mu, then Flush
@@ -65,7 +79,11 @@
 // it, so whoever queues a frame while flushing is set need not write. What the
 // socket does not take goes to the writer goroutine. A body of 16 KiB or more is
 // not copied into the output unless the socket refuses it. Connections that
-// are not plain TCP always use the writer goroutine.
+// are not TCP always use the writer goroutine.
+//
+// TLS changes none of that. crypto/tls turns bytes of one buffer into bytes of
+// another: the reader decrypts what one read has brought, whoever flushes
+// encrypts what is queued, records of 16 KiB each, and writes them at once.
 //
 // ReplyTo.Send leaves the flush to the reader while the request's own Handle
 // still runs, which is how the replies of a burst coalesce. A handler that is
@@ -77,9 +95,22 @@
 // times only when it is full of bytes that have arrived; while a connection is
 // idle it has no buffer, input or output. All input buffers above 64 KiB together are
 // bounded by InputBytesMax. With OutputSoftBytes waiting to be sent no further
-// requests of that connection are handled, so TCP pushes back; with
-// OutputHardBytes it is closed. Calls in flight are bounded per connection,
-// connections per server, and header fields per command.
+// requests of that connection are handled, so TCP pushes back, and requests of
+// ours to it are refused; with OutputHardBytes it is closed, or earlier when all
+// connections over OutputSoftBytes together have OutputBytesMax. Calls in flight
+// are bounded per connection, connections per server, and header fields per command.
+//
+// # Time
+//
+//	IdleTimeout       no traffic, or nothing taken of what waits to be sent: closed
+//	FrameTimeout      from a frame's first bytes to its last: closed; what a handler takes doesn't count
+//	HandshakeTimeout  of TLS: closed
+//	CallTimeout       without an answer to Conn.Go: ErrTimeout
+//
+// All but the handshake are watched by one sweep over all connections, which
+// sees them eight times in the shortest timeout and only compares counters. The
+// kernel besides gives up on peers that acknowledge nothing, or answer no
+// keep-alive.
 //
 // # Lifetimes
 //

@@ -18,6 +18,7 @@ func (c *Conn) awaitWriter() {
 	for c.out.flushing {
 		c.changed.Wait()
 	}
+	c.uncountOutput()
 	c.mu.Unlock()
 }
 
@@ -38,6 +39,11 @@ func (c *Conn) drain() error {
 	c.in.release()
 	c.Flush()
 	c.wait(func() bool { return c.unanswered.Load() <= 0 && !c.out.flushing && c.out.queued == nil })
+	if c.secure != nil {
+		_ = c.secure.tls.CloseWrite() // tells the peer that the stream is whole; it goes out with the next flush
+		c.Flush()
+		c.wait(func() bool { return !c.out.flushing })
+	}
 	half, ok := c.socket.(interface{ CloseWrite() error })
 	if !ok {
 		return ErrClosed

@@ -57,8 +57,6 @@ type prefix struct {
 func frameLength(b []byte, frameBytesMax int) (int, error) {
 	n := binary.BigEndian.Uint32(b)
 	switch {
-	case b[0] == tlsRecordByte && uint64(n) > uint64(frameBytesMax):
-		return 0, fmt.Errorf("%w: the peer speaks TLS, this port does not", ErrProtocol)
 	case uint64(n) > uint64(frameBytesMax):
 		return 0, fmt.Errorf("%w: length %d, at most %d are allowed", ErrProtocol, n, frameBytesMax)
 	case n < prefixBytes-lengthBytes:
@@ -82,6 +80,19 @@ func parsePrefix(b []byte, frameBytesMax int) (prefix, error) {
 		return prefix{}, fmt.Errorf("%w: unknown %v", ErrProtocol, p.serialization)
 	}
 	return p, nil
+}
+
+// findFrame looks at the frame that b begins with, and reports whether all of
+// it is there. A length is checked as soon as its four bytes are.
+func findFrame(b []byte, frameBytesMax int) (p prefix, whole bool, err error) {
+	if len(b) >= prefixBytes {
+		p, err = parsePrefix(b, frameBytesMax)
+		return p, err == nil && len(b) >= p.frameBytes, err
+	}
+	if len(b) >= lengthBytes {
+		_, err = frameLength(b, frameBytesMax)
+	}
+	return prefix{}, false, err
 }
 
 // openFrame reserves the prefix of a frame at the end of dst.

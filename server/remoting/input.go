@@ -32,7 +32,7 @@ func newInputBuffer(class int) *inputBuffer {
 	return &inputBuffer{b: make([]byte, inputClassBytes[class]), class: class}
 }
 
-// budget bounds the bytes in large input buffers of all connections together.
+// budget bounds the bytes in large buffers of all connections together.
 // A nil budget has no bound.
 type budget struct {
 	limit int64

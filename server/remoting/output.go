@@ -14,14 +14,21 @@ const (
 )
 
 // outputBuffer is a pooled buffer of encoded frames.
-type outputBuffer struct{ b []byte }
+type outputBuffer struct {
+	b      []byte
+	sealed bool // they are encrypted
+}
 
 var outputPool = sync.Pool{New: func() any { return &outputBuffer{b: make([]byte, 0, outputStartBytes)} }}
 
 func releaseOutput(o *outputBuffer) {
-	if cap(o.b) <= outputKeepBytes {
+	keep, pool := outputKeepBytes, &outputPool
+	if o.sealed {
+		keep, pool = sealedKeepBytes, &sealedPool
+	}
+	if cap(o.b) <= keep {
 		o.b = o.b[:0]
-		outputPool.Put(o)
+		pool.Put(o)
 	}
 }
 
@@ -38,6 +45,8 @@ type output struct {
 	vector  [2][]byte     // what is left of current, and a body behind it
 	written int           // by the last attempt
 	failure error         // of the last attempt
+
+	counted int // bytes taken from the budget of all connections together
 }
 
 // encodeReply appends a reply to the output. It reports false when there is
@@ -83,7 +92,7 @@ func (c *Conn) encodeRequest(r *Request, opaque, flag int32, s Serialization) (b
 	before := len(o.b)
 	var err error
 	if o.b, err = r.appendHeader(o.b, opaque, flag, s); err == nil {
-		err = c.countOutput(len(o.b) - before + len(r.Body))
+		err = c.countRequest(len(o.b) - before + len(r.Body))
 	}
 	if err != nil {
 		o.b = o.b[:before]
@@ -98,14 +107,43 @@ func (c *Conn) encodeRequest(r *Request, opaque, flag int32, s Serialization) (b
 }
 
 // countOutput accounts for a frame of n bytes that is about to wait, within
-// the hard limit.
+// the hard limit, and beyond the soft one within that of all connections
+// together. The caller holds c.mu.
 func (c *Conn) countOutput(n int) error {
-	total := c.pendingBytes.Add(int64(n))
-	if total <= int64(c.options.OutputHardBytes) {
+	total := int(c.pendingBytes.Add(int64(n)))
+	if total <= c.options.OutputSoftBytes {
 		return nil
 	}
-	c.pendingBytes.Add(int64(-n))
-	return fmt.Errorf("%w: %d bytes would wait to be sent, at most %d are allowed", ErrOverload, total, c.options.OutputHardBytes)
+	if total > c.options.OutputHardBytes {
+		c.pendingBytes.Add(int64(-n))
+		return fmt.Errorf("%w: %d bytes would wait to be sent, at most %d are allowed", ErrOverload, total, c.options.OutputHardBytes)
+	}
+	if more := total - c.out.counted; more > 0 {
+		if !c.options.output.take(more) {
+			c.pendingBytes.Add(int64(-n))
+			return fmt.Errorf("%w: %d bytes would wait to be sent, and all connections together are at their limit", ErrOverload, total)
+		}
+		c.out.counted = total
+	}
+	return nil
+}
+
+// countRequest accounts for a request of ours. Unlike a reply it can be
+// refused, so it is from the soft limit on; a single one may be larger.
+func (c *Conn) countRequest(n int) error {
+	if waiting := c.pendingBytes.Load(); waiting > int64(c.options.OutputSoftBytes) {
+		return fmt.Errorf("%w: %d bytes wait to be sent already", ErrOverload, waiting)
+	}
+	return c.countOutput(n)
+}
+
+// uncountOutput gives back what the connection has of the common limit once
+// little of it is needed. The caller holds c.mu.
+func (c *Conn) uncountOutput() {
+	if c.out.counted > 0 && (c.closing || c.pendingBytes.Load() <= int64(c.options.OutputSoftBytes)) {
+		c.options.output.give(c.out.counted)
+		c.out.counted = 0
+	}
 }
 
 func (c *Conn) outputQueue() *outputBuffer {
@@ -136,6 +174,9 @@ func (c *Conn) finishEncode(o *outputBuffer, body []byte) bool {
 // that is going to block should flush first.
 func (c *Conn) Flush() {
 	c.mu.Lock()
+	if c.secure != nil && c.out.queued == nil && c.secure.carrier.hasSealed() {
+		c.outputQueue()
+	}
 	if c.out.flushing || c.out.queued == nil || c.closing {
 		c.mu.Unlock()
 		return
@@ -161,9 +202,11 @@ func (c *Conn) takeQueued() {
 // The caller has set flushing.
 func (c *Conn) flushRounds() {
 	for round := 1; ; round++ {
-		c.out.written, c.out.failure = 0, nil
-		if err := c.raw.Write(c.writeAttempt); err != nil {
-			c.out.failure = err
+		c.out.written = 0
+		if c.out.failure = c.seal(); c.out.failure == nil {
+			if err := c.raw.Write(c.writeAttempt); err != nil {
+				c.out.failure = err
+			}
 		}
 		rest := c.dropWritten(c.out.written)
 		c.mu.Lock()
@@ -223,7 +266,9 @@ func (c *Conn) releaseCurrent() {
 func (c *Conn) progressLocked(n int) {
 	if n > 0 {
 		c.pendingBytes.Add(int64(-n))
+		c.bytesOut.Add(uint64(n))
 		c.writes.Add(1)
+		c.uncountOutput()
 	}
 	if c.out.waiting {
 		c.changed.Broadcast()
@@ -258,6 +303,9 @@ func (c *Conn) writeRest() {
 		}
 		c.takeQueued()
 		c.mu.Unlock()
+		if err := c.seal(); err != nil {
+			c.fail(fmt.Errorf("write to %v: %w", c.remote, err))
+		}
 	}
 }
 

@@ -5,38 +5,33 @@ import "io"
 // readFrames reads and handles frames until the connection fails. It returns
 // nil when we end the connection, by startDrain or Close.
 func (c *Conn) readFrames() error {
-	for !c.ending.Load() {
-		if err := c.fill(); err != nil {
-			if c.ending.Load() {
-				break // startDrain woke us with a deadline, or Close closed the socket
-			}
-			return err
-		}
-		if err := c.handleFrames(); err != nil {
-			return err
+	err := c.open()
+	for err == nil && !c.ending.Load() {
+		if err = c.handleFrames(); err == nil && !c.ending.Load() {
+			err = c.fill()
 		}
 	}
-	return nil
+	if c.ending.Load() {
+		return nil // startDrain woke us with a deadline, or Close closed the socket
+	}
+	return err
 }
 
 // handleFrames handles all complete frames that have arrived and then writes
 // the replies that they have brought up so far.
 func (c *Conn) handleFrames() error {
 	defer c.endHandling()
+	c.arrived()
 	for {
 		b := c.in.pending()
-		if len(b) < prefixBytes {
-			if len(b) < lengthBytes {
-				return nil
-			}
-			_, err := frameLength(b, c.options.FrameBytesMax)
-			return err
-		}
-		p, err := parsePrefix(b, c.options.FrameBytesMax)
+		p, whole, err := findFrame(b, c.options.FrameBytesMax)
 		if err != nil {
 			return err
 		}
-		if len(b) < p.frameBytes {
+		if !whole {
+			if len(b) > 0 {
+				c.partial.Store(c.frames + 1)
+			}
 			return nil
 		}
 		if c.pendingBytes.Load() > int64(c.options.OutputSoftBytes) {
@@ -49,7 +44,16 @@ func (c *Conn) handleFrames() error {
 			return err
 		}
 		c.dispatch()
+		c.frames++
 		c.in.discard(p.frameBytes)
+	}
+}
+
+// arrived says that what is here is being handled: we, not the peer, take the
+// time from now on.
+func (c *Conn) arrived() {
+	if c.partial.Load() != 0 {
+		c.partial.Store(0)
 	}
 }
 
@@ -114,6 +118,7 @@ func (c *Conn) fill() error {
 	n, err := c.socket.Read(room)
 	if n > 0 {
 		c.in.filled(n)
+		c.bytesIn.Add(uint64(n))
 		c.reads.Add(1)
 		return nil
 	}

@@ -2,12 +2,13 @@ package remoting
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net"
+	"net/netip"
 	"sync"
-	"sync/atomic"
 	"time"
 )
 
@@ -18,19 +19,38 @@ type Options struct {
 	InputBytesMax   int64         // of all unfinished large requests together; default 1 GiB
 	OutputSoftBytes int           // waiting replies from which on a connection's requests are not read; default 256 KiB
 	OutputHardBytes int           // waiting replies from which on a connection is closed; default 64 MiB
+	OutputBytesMax  int64         // waiting replies of all connections with more than OutputSoftBytes; default 1 GiB
 	IdleTimeout     time.Duration // without any traffic, then a connection is closed; default 120 s, as in RocketMQ
+	FrameTimeout    time.Duration // from a frame's first bytes to its last, then its connection is closed; default 60 s
 	CallsMax        int           // requests in flight to the client of one connection; default 1024
-	Logger          *slog.Logger  // default slog.Default()
+	CallTimeout     time.Duration // after which an unanswered Conn.Go fails, at most a quarter later; default 60 s
+
+	TLSMode          TLSMode        // default TLSPermissive with TLS, else TLSDisabled
+	TLS              *tls.Config    // the server's certificate and whom it lets in
+	HandshakeTimeout time.Duration  // of TLS; default 10 s
+	ProxyTrusted     []netip.Prefix // whose PROXY headers are believed; others' are read and have no effect
+
+	Logger *slog.Logger // default slog.Default()
 }
 
 func (o Options) withDefaults() Options {
 	o.ConnectionsMax = positive(o.ConnectionsMax, 1<<16)
 	o.FrameBytesMax = min(positive(o.FrameBytesMax, FrameBytesMax), FrameBytesMax)
 	o.InputBytesMax = positive(o.InputBytesMax, 1<<30)
-	o.OutputSoftBytes = positive(o.OutputSoftBytes, 256<<10)
 	o.OutputHardBytes = positive(o.OutputHardBytes, 64<<20)
+	o.OutputSoftBytes = min(positive(o.OutputSoftBytes, 256<<10), o.OutputHardBytes)
+	o.OutputBytesMax = positive(o.OutputBytesMax, 1<<30)
 	o.IdleTimeout = positive(o.IdleTimeout, 120*time.Second)
+	o.FrameTimeout = positive(o.FrameTimeout, 60*time.Second)
 	o.CallsMax = positive(o.CallsMax, 1024)
+	o.CallTimeout = positive(o.CallTimeout, 60*time.Second)
+	o.HandshakeTimeout = positive(o.HandshakeTimeout, 10*time.Second)
+	switch {
+	case o.TLS == nil:
+		o.TLSMode = TLSDisabled
+	case o.TLSMode == "":
+		o.TLSMode = TLSPermissive
+	}
 	if o.Logger == nil {
 		o.Logger = slog.Default()
 	}
@@ -44,16 +64,6 @@ func positive[N int | int64 | time.Duration](value, instead N) N {
 	return instead
 }
 
-// Stats counts what has happened to a server's connections.
-type Stats struct {
-	Connections int    // open now
-	Accepted    uint64 // ever
-	Refused     uint64 // over ConnectionsMax
-	IdleClosed  uint64 // by IdleTimeout
-	Overloaded  uint64 // closed over a limit
-	Malformed   uint64 // closed because of bytes that are not a frame
-}
-
 // Server accepts connections and gives their requests to a handler.
 type Server struct {
 	listener net.Listener
@@ -61,7 +71,7 @@ type Server struct {
 	options  Options
 	conn     connOptions
 
-	accepted, refused, idleClosed, overloaded, malformed atomic.Uint64
+	counters counters
 
 	mu       sync.Mutex
 	conns    map[*Conn]struct{}
@@ -77,7 +87,9 @@ func Serve(l net.Listener, h Handler, o Options) *Server {
 	s := &Server{listener: l, handler: h, options: o, conns: make(map[*Conn]struct{}), stop: make(chan struct{})}
 	s.conn = connOptions{
 		FrameBytesMax: o.FrameBytesMax, OutputSoftBytes: o.OutputSoftBytes, OutputHardBytes: o.OutputHardBytes,
-		CallsMax: o.CallsMax, followPeer: true, logger: o.Logger, budget: &budget{limit: o.InputBytesMax},
+		CallsMax: o.CallsMax, followPeer: true, logger: o.Logger,
+		input: &budget{limit: o.InputBytesMax}, output: &budget{limit: o.OutputBytesMax},
+		opening: &opening{mode: o.TLSMode, config: o.TLS, handshakeTime: o.HandshakeTimeout, trusted: o.ProxyTrusted, distrust: s.distrust},
 	}
 	s.work.Add(2)
 	go s.accept()
@@ -93,14 +105,6 @@ func (s *Server) Connections() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return len(s.conns)
-}
-
-// Stats is a snapshot of the counters.
-func (s *Server) Stats() Stats {
-	return Stats{
-		Connections: s.Connections(), Accepted: s.accepted.Load(), Refused: s.refused.Load(),
-		IdleClosed: s.idleClosed.Load(), Overloaded: s.overloaded.Load(), Malformed: s.malformed.Load(),
-	}
 }
 
 // accept runs until the listener is closed. Other errors, such as a lack of
@@ -143,7 +147,7 @@ func (s *Server) admit(socket net.Conn) {
 	if full || s.stopping {
 		s.mu.Unlock()
 		_ = socket.Close()
-		if full && s.refused.Add(1) == 1 {
+		if full && s.counters.refused.Add(1) == 1 {
 			s.options.Logger.Warn("too many connections: new ones are closed; raise the limit or find the client that leaks them", "limit", s.options.ConnectionsMax, "remote", socket.RemoteAddr())
 		}
 		return
@@ -152,7 +156,7 @@ func (s *Server) admit(socket net.Conn) {
 	s.conns[c] = struct{}{}
 	s.work.Add(1)
 	s.mu.Unlock()
-	s.accepted.Add(1)
+	s.counters.accepted.Add(1)
 	go s.serve(c)
 }
 
@@ -161,14 +165,14 @@ func (s *Server) serve(c *Conn) {
 	c.run()
 	s.mu.Lock()
 	delete(s.conns, c)
+	s.counters.ended(c)
 	s.mu.Unlock()
-	switch {
-	case errors.Is(c.cause, errIdle):
-		s.idleClosed.Add(1)
-	case errors.Is(c.cause, ErrOverload):
-		s.overloaded.Add(1)
-	case errors.Is(c.cause, ErrProtocol):
-		s.malformed.Add(1)
+}
+
+// distrust counts PROXY headers from places that are not trusted.
+func (s *Server) distrust(c *Conn) {
+	if s.counters.distrusted.Add(1) == 1 {
+		s.options.Logger.Warn("a PROXY header from an address that is not trusted has no effect: add the address to those trusted if that is a proxy of yours", "remote", c.remote)
 	}
 }
 

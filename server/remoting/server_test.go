@@ -73,9 +73,9 @@ func TestLargeRequestsAndRepliesPass(t *testing.T) {
 			t.Errorf("%d bytes: error %v, got %d bytes", n, err, len(got.Body))
 		}
 	}
-	if used := s.conn.budget.used.Load(); used != 0 {
+	if used := s.conn.input.used.Load(); used != 0 {
 		client.Close()
-		await(t, "large buffers are given back", func() bool { return s.conn.budget.used.Load() == 0 })
+		await(t, "large buffers are given back", func() bool { return s.conn.input.used.Load() == 0 })
 	}
 }
 
@@ -85,7 +85,8 @@ func TestLyingLengthsCloseTheConnectionUnanswered(t *testing.T) {
 		"length over 16 MiB, four bytes only": {0x01, 0, 0, 1},
 		"negative length":                     {0xff, 0xff, 0xff, 0xff},
 		"length too small":                    {0, 0, 0, 3},
-		"TLS hello":                           {tlsRecordByte, 3, 1, 2, 0, 1},
+		"a web browser":                       []byte("GET / HTTP/1.1\r\n\r\n"),
+		"a web form":                          []byte("POST / HTTP/1.1\r\n\r\n"),
 		"header longer than the frame":        {0, 0, 0, 8, 0, 0, 0, 5, '{', '}', 0, 0},
 		"unknown serialization":               {0, 0, 0, 4, 9, 0, 0, 0},
 		"bad JSON":                            jsonFrame(`{"code":`, ""),
@@ -97,7 +98,7 @@ func TestLyingLengthsCloseTheConnectionUnanswered(t *testing.T) {
 		p.send(stream)
 		p.expectEnd()
 		receiveFrom(t, h.closed, name)
-		await(t, name, func() bool { return s.Stats().Malformed == 1 && s.Connections() == 0 })
+		await(t, name, func() bool { return s.Stats().Ended[EndMalformed] == 1 && s.Connections() == 0 })
 	}
 }
 
@@ -147,7 +148,7 @@ func TestIdleConnectionsHoldNoBuffer(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer socket.Close()
-	options := &connOptions{FrameBytesMax: FrameBytesMax, OutputSoftBytes: 1 << 20, OutputHardBytes: 1 << 20, CallsMax: 1, logger: quiet(), budget: &budget{limit: 4 << 20}}
+	options := &connOptions{FrameBytesMax: FrameBytesMax, OutputSoftBytes: 1 << 20, OutputHardBytes: 1 << 20, CallsMax: 1, logger: quiet(), input: &budget{limit: 4 << 20}}
 	c := newConn(socket, newTestHandler(echo), options)
 	// reach reads until condition holds; each read ends when the socket is empty.
 	reach := func(what string, condition func() bool) {
@@ -167,7 +168,7 @@ func TestIdleConnectionsHoldNoBuffer(t *testing.T) {
 	frame := requestFrame(t, &Request{Body: make([]byte, 300<<10)}, 1, flagOneway, JSON)
 	go func() { _, _ = peer.Write(frame) }()
 	reach("without bytes no buffer is held", func() bool {
-		return c.sequence == 1 && c.in.buffer == nil && options.budget.used.Load() == 0
+		return c.sequence == 1 && c.in.buffer == nil && options.input.used.Load() == 0
 	})
 	_, _ = peer.Write(frame[:100])
 	reach("a part of a frame is held in the smallest buffer", func() bool {
@@ -186,7 +187,7 @@ func TestUnfinishedLargeFramesAreBoundedTogether(t *testing.T) {
 		_, _ = p.Write(append([]byte{0, 0xff, 0xff, 0, 0, 0, 0xff, 0xff}, make([]byte, 200<<10)...))
 	}
 	receiveFrom(t, h.closed, "one of two connections with 200 KiB of an unfinished frame is closed")
-	await(t, "the end is counted", func() bool { return s.Stats().Overloaded == 1 && s.Connections() == 1 })
+	await(t, "the end is counted", func() bool { return s.Stats().Ended[EndOverload] == 1 && s.Connections() == 1 })
 }
 
 func TestSlowReaderPausesItsRequests(t *testing.T) {
@@ -251,7 +252,7 @@ func TestPeerThatNeverReadsIsCutOffAtTheHardLimit(t *testing.T) {
 	receiveFrom(t, h.closed, "the connection is closed")
 	close(gone)
 	<-finished
-	await(t, "the end is counted", func() bool { return s.Stats().Overloaded == 1 })
+	await(t, "the end is counted", func() bool { return s.Stats().Ended[EndOverload] == 1 })
 }
 
 func TestRepliesOfManyGoroutinesDoNotMix(t *testing.T) {
@@ -378,7 +379,7 @@ func TestIdleConnectionsAreClosedAndBusyOnesAreNot(t *testing.T) {
 			t.Errorf("idle connection: %v, expected its end", err)
 		}
 		<-h.closed
-		if st := s.Stats(); st.Connections != 1 || st.IdleClosed != 1 {
+		if st := s.Stats(); st.Connections != 1 || st.Ended[EndIdle] != 1 {
 			t.Errorf("after %v: %+v", time.Since(started), st)
 		}
 		_ = busy.Close()

@@ -40,23 +40,39 @@ func (c *Conn) attemptRead(fd uintptr) bool {
 		c.readFailure = err
 		return true
 	}
+	c.fd = int(fd)
 	var n int
-	for {
-		n, err = syscall.Read(int(fd), room)
-		if err != syscall.EINTR {
-			break
-		}
+	if c.secure != nil {
+		n, err = c.secure.open(room)
+	} else {
+		n, err = c.readSocket(room)
 	}
 	switch {
-	case err == syscall.EAGAIN:
+	case n > 0:
+		c.in.filled(n)
+	case err == errNoBytes:
 		c.in.park()
 		return false
-	case err != nil:
-		c.readFailure = err
-	case n == 0:
-		c.readFailure = io.EOF
 	default:
-		c.in.filled(n)
+		c.readFailure = err
 	}
 	return true
+}
+
+// readSocket reads what has arrived, errNoBytes if nothing has.
+func (c *Conn) readSocket(room []byte) (int, error) {
+	for {
+		n, err := syscall.Read(c.fd, room)
+		switch {
+		case n > 0:
+			c.bytesIn.Add(uint64(n))
+			return n, nil
+		case err == nil:
+			return 0, io.EOF
+		case err == syscall.EAGAIN:
+			return 0, errNoBytes
+		case err != syscall.EINTR:
+			return 0, err
+		}
+	}
 }
