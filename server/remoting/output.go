@@ -10,6 +10,7 @@ const (
 	outputKeepBytes  = 64 << 10  // larger buffers are left to the garbage collector
 	directBodyBytes  = 16 << 10  // bodies from this size on are written without being copied
 	writeChunkBytes  = 256 << 10 // the writer goroutine reports progress this often
+	uncountBytes     = 1 << 20   // the common limit on waiting bytes is given back in such steps
 	flushRoundsMax   = 4         // writes of one Flush before it hands over to the writer goroutine
 )
 
@@ -137,12 +138,19 @@ func (c *Conn) countRequest(n int) error {
 	return c.countOutput(n)
 }
 
-// uncountOutput gives back what the connection has of the common limit once
-// little of it is needed. The caller holds c.mu.
+// uncountOutput gives back what the connection has of the common limit and
+// needs no more. The caller holds c.mu.
 func (c *Conn) uncountOutput() {
-	if c.out.counted > 0 && (c.closing || c.pendingBytes.Load() <= int64(c.options.OutputSoftBytes)) {
-		c.options.output.give(c.out.counted)
-		c.out.counted = 0
+	if c.out.counted == 0 {
+		return
+	}
+	need := int(c.pendingBytes.Load())
+	if c.closing || need <= c.options.OutputSoftBytes {
+		need = 0
+	}
+	if more := c.out.counted - need; need == 0 || more >= uncountBytes {
+		c.options.output.give(more)
+		c.out.counted = need
 	}
 }
 

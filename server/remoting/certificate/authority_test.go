@@ -95,9 +95,14 @@ func move(t testing.TB, from, to string) {
 	}
 }
 
-// meet lets a client and a server shake hands and returns what each says, and
-// the name that the server has shown.
-func meet(t testing.TB, server, client *tls.Config) (serverError, clientError error, name string) {
+// meeting is what came of a handshake.
+type meeting struct {
+	server, client error  // what each of them says
+	name           string // that the server has shown
+}
+
+// meet lets a client and a server shake hands.
+func meet(t testing.TB, server, client *tls.Config) (m meeting) {
 	t.Helper()
 	near, far := connected(t)
 	late := time.Now().Add(20 * time.Second)
@@ -115,12 +120,13 @@ func meet(t testing.TB, server, client *tls.Config) (serverError, clientError er
 	client = client.Clone()
 	client.ServerName = "localhost"
 	c := tls.Client(near, client)
-	_, clientError = c.Read(make([]byte, 1))
+	_, m.client = c.Read(make([]byte, 1))
 	if shown := c.ConnectionState().PeerCertificates; len(shown) > 0 {
-		name = shown[0].Subject.CommonName
+		m.name = shown[0].Subject.CommonName
 	}
 	_ = near.Close()
-	return <-done, clientError, name
+	m.server = <-done
+	return m
 }
 
 // connected returns the two ends of a connection.

@@ -53,9 +53,9 @@ func TestWhoIsLetIn(t *testing.T) {
 			config *tls.Config
 			in     bool
 		}{{"nobody", nobody, c.nobody}, {"stranger", stranger, c.stranger}, {"member", member, c.member}} {
-			serverError, clientError, _ := meet(t, config, client.config)
-			if in := serverError == nil && clientError == nil; in != client.in {
-				t.Errorf("%q, verify %v, %s: let in %v (%v, %v)", c.auth, c.verify, client.name, in, serverError, clientError)
+			m := meet(t, config, client.config)
+			if in := m.server == nil && m.client == nil; in != client.in {
+				t.Errorf("%q, verify %v, %s: let in %v (%v, %v)", c.auth, c.verify, client.name, in, m.server, m.client)
 			}
 		}
 	}
@@ -71,9 +71,9 @@ func TestClientsThatVerifyRefuseOtherServers(t *testing.T) {
 		success bool
 	}{{true, ours.issue("ours"), true}, {true, theirs.issue("theirs"), false}, {false, theirs.issue("theirs"), true}} {
 		client.VerifyPeer = c.verify
-		_, err, _ := meet(t, newServer(t, ServerOptions{Files: c.server}).Config(), newClient(t, client))
-		if (err == nil) != c.success {
-			t.Errorf("verify %v: %v", c.verify, err)
+		m := meet(t, newServer(t, ServerOptions{Files: c.server}).Config(), newClient(t, client))
+		if (m.client == nil) != c.success {
+			t.Errorf("verify %v: %v", c.verify, m.client)
 		}
 	}
 }
@@ -89,8 +89,8 @@ func TestASelfSignedServerShowsTheSameCertificateEachTime(t *testing.T) {
 			shown[i] = s.PeerCertificates[0].Raw
 			return nil
 		}
-		if _, err, name := meet(t, config, c); err != nil || name != "apogee self-signed" {
-			t.Fatalf("%q, %v", name, err)
+		if m := meet(t, config, c); m.client != nil || m.name != "apogee self-signed" {
+			t.Fatalf("%+v", m)
 		}
 	}
 	if string(shown[0]) != string(shown[1]) {
@@ -109,8 +109,8 @@ func TestChangedFilesAreUsedOnceTheyAreWhole(t *testing.T) {
 	config, client := s.Config(), newClient(t, Files{})
 	expect := func(step, want string) {
 		t.Helper()
-		if _, err, name := meet(t, config, client); err != nil || name != want {
-			t.Errorf("%s: server %q, %v; expected %q", step, name, err, want)
+		if m := meet(t, config, client); m.client != nil || m.name != want {
+			t.Errorf("%s: %+v; expected %q", step, m, want)
 		}
 	}
 	expect("at first", "first")
