@@ -50,7 +50,7 @@ fuzz: ## run each fuzz test for FUZZTIME (20s)
 	done
 
 bench: build ## measure this machine's broker and its floor; some minutes
-	$(BINARY) bench baseline --servers floor,apogee --rounds 1 --document ""
+	$(BINARY) bench baseline --servers floor,gathered,apogee --rounds 1 --rows sync1,sync64,sync256,async1,async64,async256,batchsync,batchasync,pull,start --document ""
 
 baseline: build ## measure Apache RocketMQ, the floor and Apogee side by side
 	$(BINARY) bench baseline

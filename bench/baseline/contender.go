@@ -13,6 +13,7 @@ import (
 const (
 	RocketMQ = "RocketMQ"
 	Floor    = "floor"
+	Gathered = "floor, gathered"
 	Apogee   = "Apogee"
 )
 
@@ -40,11 +41,13 @@ func newContender(name string, o *Options) (contender, error) {
 	case "rocketmq":
 		return contender{RocketMQ, true, o.startRocketMQ}, nil
 	case "floor":
-		return contender{Floor, false, o.startFloor}, nil
+		return contender{Floor, false, o.startFloor("each")}, nil
+	case "gathered":
+		return contender{Gathered, false, o.startFloor("gathered")}, nil
 	case "apogee":
 		return contender{Apogee, true, o.startApogee}, nil
 	}
-	return contender{}, fmt.Errorf("run baseline: server %q: allowed are rocketmq, floor and apogee", name)
+	return contender{}, fmt.Errorf("run baseline: server %q: allowed are rocketmq, floor, gathered and apogee", name)
 }
 
 // open starts an instance and waits until it serves.
@@ -62,14 +65,17 @@ func (c *contender) open(ctx context.Context, at place) (*instance, error) {
 
 func loopback(port int) string { return "127.0.0.1:" + strconv.Itoa(port) }
 
-func (o *Options) startFloor(_ context.Context, i *instance, at place) (time.Time, error) {
-	mode := "sync"
-	if at.flush == AsyncFlush {
-		mode = "write"
+// startFloor starts a floor that answers in one of its ways.
+func (o *Options) startFloor(answers string) func(context.Context, *instance, place) (time.Time, error) {
+	return func(_ context.Context, i *instance, at place) (time.Time, error) {
+		mode := "sync"
+		if at.flush == AsyncFlush {
+			mode = "write"
+		}
+		i.address = loopback(at.port)
+		began := time.Now()
+		return began, i.add("floor.out", o.Self, "bench", "floor", "--listen", i.address, "--mode", mode, "--answers", answers, "--dir", at.dir)
 	}
-	i.address = loopback(at.port)
-	began := time.Now()
-	return began, i.add("floor.out", o.Self, "bench", "floor", "--listen", i.address, "--mode", mode, "--dir", at.dir)
 }
 
 // apogeeArguments is the command line of Apogee's server.
@@ -87,7 +93,7 @@ func (o *Options) apogeeArguments(at place) []string {
 }
 
 func (o *Options) startApogee(_ context.Context, i *instance, at place) (time.Time, error) {
-	i.address = loopback(at.port + brokerPortAt)
+	i.address, i.nameserver = loopback(at.port+brokerPortAt), loopback(at.port+nameserverPortAt)
 	began := time.Now()
 	return began, i.add("apogee.out", o.apogeeArguments(at)...)
 }

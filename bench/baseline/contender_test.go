@@ -89,10 +89,10 @@ func TestLoadsAreCommandLines(t *testing.T) {
 	if err != nil || len(selected) != 2 || selected[0].name != "batchsync" {
 		t.Fatalf("%+v, %v", selected, err)
 	}
-	r := runner{options: &Options{Self: "/x/apogee", Rounds: 3, Connections: 4, Heap: "2g", Settle: 5 * time.Second, Duration: 8 * time.Second, Warmup: time.Second,
+	r := runner{options: &Options{Self: "/x/apogee", Rounds: 3, Connections: 4, Heap: "2g", BacklogBytes: 2 << 30, Settle: 5 * time.Second, Duration: 8 * time.Second, Warmup: time.Second,
 		Servers: []string{"floor"}, Rows: []string{"pull", "batchsync"}}, rows: selected}
 	want := []string{
-		"apogee bench baseline --rounds 3 --connections 4 --duration 8s --warmup 1s --settle 5s --heap 2g --servers floor --rows pull,batchsync",
+		"apogee bench baseline --rounds 3 --connections 4 --duration 8s --warmup 1s --settle 5s --heap 2g --backlog-bytes 2147483648 --servers floor --rows pull,batchsync",
 		"apogee bench send --topic baseline-batchsync --inflight 64 --batch 32 --size 256 --queues 8 --connections 4 --warmup 1s --duration 8s",
 		"apogee bench send --topic baseline-pull --inflight 64 --batch 1 --size 1024 --queues 8 --connections 4 --warmup 0s --duration 1m0s --messages 40000",
 		"apogee bench pull --topic baseline-pull --consumers 8 --read again --queues 8 --connections 4 --warmup 1s --duration 8s",

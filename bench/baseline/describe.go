@@ -13,7 +13,9 @@ func (o *Options) settings() []string {
 		fmt.Sprintf("Bodies of 1 KiB, %d queues, one topic, %d connections over loopback; load generator and server share the cores.", queues, o.Connections),
 		fmt.Sprintf("Each load ran %v after %v of warm-up, on a broker that had been under load for %v before.", o.Duration, o.Warmup, o.Settle),
 		"While one server was under load the others were stopped (SIGSTOP); file systems were synced before each start and each load.",
-		"The floor is a TCP server that parses the frame and answers: for SYNC_FLUSH after one merged direct write and one fdatasync of all that waits, for ASYNC_FLUSH after the write alone.",
+		"The floor is a TCP server that parses the frame and answers, each request with a write of its own: for SYNC_FLUSH after one merged direct write and one fdatasync of all that waits, for ASYNC_FLUSH after the write alone. The gathered floor writes the answers of a connection together.",
+		fmt.Sprintf("The cold backlog has %.1f GiB in 8 queues that were written in turn; the broker was killed and started again before it was read.", float64(o.BacklogBytes)/(1<<30)),
+		"With many queues all topics were created first, the nameserver had to know all routes, and was asked for each of them every 30 s during the load.",
 		"Ratios are taken within a round.",
 	}
 }
@@ -22,12 +24,18 @@ func (o *Options) settings() []string {
 func (r *runner) commands() []string {
 	o := r.options
 	line := func(arguments []string) string { return filepath.Base(o.Self) + " " + strings.Join(arguments, " ") }
-	commands := []string{fmt.Sprintf("%s --rounds %d --connections %d --duration %v --warmup %v --settle %v --heap %s --servers %s --rows %s",
-		line([]string{"bench", "baseline"}), o.Rounds, o.Connections, o.Duration, o.Warmup, o.Settle, o.Heap, strings.Join(o.Servers, ","), strings.Join(o.Rows, ","))}
+	commands := []string{fmt.Sprintf("%s --rounds %d --connections %d --duration %v --warmup %v --settle %v --heap %s --backlog-bytes %d --servers %s --rows %s",
+		line([]string{"bench", "baseline"}), o.Rounds, o.Connections, o.Duration, o.Warmup, o.Settle, o.Heap, o.BacklogBytes, strings.Join(o.Servers, ","), strings.Join(o.Rows, ","))}
 	for i := range r.rows {
 		row := &r.rows[i]
-		if row.kind == startRow {
+		if row.kind == startRow || row.kind == restartRow {
 			continue
+		}
+		if row.kind == pacedColdRow {
+			commands = append(commands, line(o.readBacklogArguments()))
+		}
+		if row.kind == coldRow {
+			commands = append(commands, line(o.backlogArguments()))
 		}
 		if row.kind == pullRow {
 			commands = append(commands, line(o.fillArguments()))

@@ -14,6 +14,11 @@
 // pays for the dirty pages of another. At the end of the round all servers
 // end and their data is removed.
 //
+// Rows about large amounts (a backlog larger than every cache, a hundred
+// thousand queues) are measured on Apogee alone, against its own rows without
+// them. They share two servers that are started when the first of them comes:
+// one that has the backlog and was killed and started again, one for the queues.
+//
 // A ratio is taken within a round; the table has the median of the rounds and
 // the range.
 //

@@ -39,12 +39,14 @@ const portsEach = 20
 
 // instance is one running server.
 type instance struct {
-	name       string
-	address    string
-	dir        string
-	processes  []*process // the one that is measured comes last
-	startTime  time.Duration
-	idleMemory load.Memory
+	name        string
+	address     string
+	dir         string
+	processes   []*process // the one that is measured comes last
+	nameserver  string     // address, where there is one
+	startTime   time.Duration
+	restartTime time.Duration // after kill -9, with the backlog
+	idleMemory  load.Memory
 }
 
 func (i *instance) server() *process { return i.processes[len(i.processes)-1] }

@@ -15,14 +15,30 @@ type row struct {
 	kind  kind
 	// of a send load
 	inFlight, batch, size int
+	topics, queues        int // 0 for one topic of the usual queues
+	// alone rows are measured on Apogee only, on a server of their own that
+	// they share with the other rows of that place.
+	alone stage
 }
+
+// stage is a server for rows that leave much behind.
+type stage string
+
+const (
+	backlogStage stage = "backlog" // has a backlog larger than all caches
+	queuesStage  stage = "queues"  // gets many topics
+)
 
 type kind uint8
 
 const (
-	sendRow  kind = iota
-	pullRow       // warm: what is read was just written
-	startRow      // start of an empty server, and its memory at rest
+	sendRow      kind = iota
+	pullRow           // warm: what is read was just written
+	startRow          // start of an empty server, and its memory at rest
+	restartRow        // start with the backlog after kill -9
+	coldRow           // drain the backlog once
+	pacedRow          // open-loop sends at a fixed rate
+	pacedColdRow      // the same while consumers read the backlog
 )
 
 const (
@@ -31,7 +47,14 @@ const (
 	pullMessages  = 40_000 // some 50 MB of records: they fit into any cache
 	pullTopic     = "baseline-pull"
 	warmUpTopic   = "baseline-warmup"
+
+	backlogTopic       = "baseline-backlog"
+	backlogRecordBytes = 1024 + 256 // of a message in the log, about
+	pacedRate          = 10_000     // messages a second: a fraction of what the machine can do
 )
+
+// isStart tells rows that measure a start from those that measure a load.
+func (r *row) isStart() bool { return r.kind == startRow || r.kind == restartRow }
 
 // rows are all rows, in the order of the table.
 var rows = []row{
@@ -44,7 +67,21 @@ var rows = []row{
 	{name: "batchsync", title: "SYNC_FLUSH, batches of 32 × 256 B, 64 in flight", flush: SyncFlush, inFlight: 64, batch: 32, size: 256},
 	{name: "batchasync", title: "ASYNC_FLUSH, batches of 32 × 256 B, 64 in flight", flush: AsyncFlush, inFlight: 64, batch: 32, size: 256},
 	{name: "pull", title: "pull, 8 consumers, 32 per pull, warm", flush: AsyncFlush, kind: pullRow},
+	{name: "pullcold", title: "pull of a cold backlog, 8 queues side by side", flush: SyncFlush, kind: coldRow, alone: backlogStage},
+	{name: "paced", title: "SYNC_FLUSH, 10,000 sends a second, from due time", flush: SyncFlush, kind: pacedRow, alone: backlogStage},
+	{name: "pacedcold", title: "the same while 8 consumers read a cold backlog", flush: SyncFlush, kind: pacedColdRow, alone: backlogStage},
+	queuesRow("queues8", "8 queues", 1, 8),
+	queuesRow("queues10k", "10,000 queues as 1,250 topics × 8", 1250, 8),
+	queuesRow("queues10kwide", "10,000 queues as 10 topics × 1,000", 10, 1000),
+	queuesRow("queues100k", "100,000 queues as 12,500 topics × 8", 12_500, 8),
+	queuesRow("queues100kwide", "100,000 queues as 100 topics × 1,000", 100, 1000),
+	{name: "restart", title: "start with the backlog after kill -9", flush: SyncFlush, kind: restartRow, alone: backlogStage},
 	{name: "start", title: "start of an empty server; memory at rest", flush: SyncFlush, kind: startRow},
+}
+
+func queuesRow(name, title string, topics, queues int) row {
+	return row{name: name, title: "SYNC_FLUSH, 64 in flight, " + title, flush: SyncFlush, inFlight: 64, batch: 1, size: 1024,
+		topics: topics, queues: queues, alone: queuesStage}
 }
 
 // rowNames are the names of all rows.
@@ -75,18 +112,36 @@ func selectRows(names []string) ([]row, error) {
 // arguments are the command-line arguments of the row's load, without the
 // binary, the address and the process id.
 func (o *Options) arguments(r *row) []string {
-	if r.kind == pullRow {
-		return o.common([]string{"bench", "pull", "--topic", pullTopic, "--consumers", strconv.Itoa(pullConsumers), "--read", "again"}, o.Warmup, o.Duration)
+	switch r.kind {
+	case pullRow:
+		return o.pullArguments(pullTopic, "again", o.Warmup, o.Duration)
+	case coldRow:
+		return o.pullArguments(backlogTopic, "once", 0, longestLoad)
+	case pacedRow, pacedColdRow:
+		return []string{"bench", "e2e", "--topic", "baseline-paced", "--rates", strconv.Itoa(pacedRate), "--queues", strconv.Itoa(queues),
+			"--warmup", o.Warmup.String(), "--duration", o.Duration.String()}
 	}
 	return o.sendArguments(r, "baseline-"+r.name, o.Warmup, o.Duration)
 }
 
-func (o *Options) sendArguments(r *row, topic string, warmup, duration time.Duration) []string {
-	return o.common([]string{"bench", "send", "--topic", topic, "--inflight", strconv.Itoa(r.inFlight),
-		"--batch", strconv.Itoa(r.batch), "--size", strconv.Itoa(r.size)}, warmup, duration)
+// longestLoad bounds loads that end by themselves.
+const longestLoad = time.Hour
+
+func (o *Options) pullArguments(topic, reading string, warmup, duration time.Duration) []string {
+	return o.common([]string{"bench", "pull", "--topic", topic, "--consumers", strconv.Itoa(pullConsumers), "--read", reading}, queues, warmup, duration)
 }
 
-func (o *Options) common(arguments []string, warmup, duration time.Duration) []string {
+func (o *Options) sendArguments(r *row, topic string, warmup, duration time.Duration) []string {
+	arguments := []string{"bench", "send", "--topic", topic, "--inflight", strconv.Itoa(r.inFlight),
+		"--batch", strconv.Itoa(r.batch), "--size", strconv.Itoa(r.size)}
+	count := queues
+	if r.queues > 0 {
+		arguments, count = append(arguments, "--topics", strconv.Itoa(r.topics)), r.queues
+	}
+	return o.common(arguments, count, warmup, duration)
+}
+
+func (o *Options) common(arguments []string, queues int, warmup, duration time.Duration) []string {
 	return append(arguments, "--queues", strconv.Itoa(queues), "--connections", strconv.Itoa(o.Connections),
 		"--warmup", warmup.String(), "--duration", duration.String())
 }
@@ -98,6 +153,20 @@ var preparation = row{inFlight: 64, batch: 1, size: 1024}
 func (o *Options) fillArguments() []string {
 	return append(o.sendArguments(&preparation, pullTopic, 0, time.Minute), "--messages", strconv.Itoa(pullMessages))
 }
+
+// backlogArguments write the backlog.
+func (o *Options) backlogArguments() []string {
+	fill := row{inFlight: 256, batch: 1, size: 1024}
+	return append(o.sendArguments(&fill, backlogTopic, 0, longestLoad), "--messages", strconv.FormatInt(o.BacklogBytes/backlogRecordBytes, 10))
+}
+
+// readBacklogArguments read the backlog over and over beside another load.
+func (o *Options) readBacklogArguments() []string {
+	return o.pullArguments(backlogTopic, "again", 0, o.Warmup+o.Duration+readersAhead)
+}
+
+// readersAhead is how long the readers go on around the load beside them.
+const readersAhead = 4 * time.Second
 
 func (o *Options) warmUpArguments() []string {
 	return o.sendArguments(&preparation, warmUpTopic, 0, o.Settle)

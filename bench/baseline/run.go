@@ -14,6 +14,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/apogeemq/apogee/bench/e2e"
 	"github.com/apogeemq/apogee/bench/load"
 )
 
@@ -32,6 +33,7 @@ type Options struct {
 	Rest           time.Duration // of a fresh server before its memory is read
 	Heap           string        // of RocketMQ's broker, as -Xmx takes it
 	Cache          string        // where RocketMQ's jars are kept
+	BacklogBytes   int64         // of the backlog for cold reads and the start after kill -9
 	Dir            string        // where data goes, in a directory of the run's own
 	Port           int           // the first of the ports that are used
 	Logger         *slog.Logger
@@ -49,14 +51,22 @@ func (o *Options) check() error {
 		return errors.New("run baseline: the duration must be above zero, and no other time below")
 	case o.Port < 1024 || o.Port > 60000:
 		return fmt.Errorf("run baseline: port %d: allowed are 1024 to 60000", o.Port)
+	case o.BacklogBytes < backlogBytesMin:
+		return fmt.Errorf("run baseline: a backlog of %d bytes: at least %d are needed, several times what caches hold", o.BacklogBytes, backlogBytesMin)
 	case len(o.Servers) == 0 || len(o.Rows) == 0:
 		return errors.New("run baseline: at least one server and one row are needed")
 	}
 	return nil
 }
 
+// backlogBytesMin keeps the backlog larger than read cache and tail together.
+const backlogBytesMin = 512 << 20
+
 // loader runs one load with these arguments and returns its result.
 type loader func(ctx context.Context, arguments []string) (*load.Result, error)
+
+// pacer does the same for an open-loop load.
+type pacer func(ctx context.Context, arguments []string) (*e2e.Sample, error)
 
 // runner is a run in progress.
 type runner struct {
@@ -65,6 +75,7 @@ type runner struct {
 	contenders []contender
 	dir        string
 	load       loader
+	paced      pacer
 }
 
 // Run measures all rows on all servers. It ends what it has started, however
@@ -73,7 +84,7 @@ func Run(ctx context.Context, o *Options) (results *Results, err error) {
 	if err := o.check(); err != nil {
 		return nil, err
 	}
-	r := &runner{options: o, load: o.runSelf}
+	r := &runner{options: o, load: o.runSelf, paced: o.runPaced}
 	if r.rows, err = selectRows(o.Rows); err != nil {
 		return nil, err
 	}
@@ -168,11 +179,18 @@ func (r *runner) measure(ctx context.Context, number int, instances map[string]*
 		row := &r.rows[at]
 		round[row.name] = map[string]Sample{}
 		for _, c := range r.contenders {
-			if row.kind != sendRow && !c.broker {
+			if row.kind != sendRow && !c.broker || row.alone != "" && c.name != Apogee {
 				continue
 			}
-			r.options.Logger.Info("measure", "round", number+1, "row", row.name, "server", c.name)
-			sample, err := r.sample(ctx, row, instances[c.name+string(row.flush)])
+			r.options.Logger.Info("measure", "round", number+1, "of", r.options.Rounds, "row", row.name, "server", c.name)
+			i, err := instances[c.name+string(row.flush)], error(nil)
+			if row.alone != "" {
+				i, err = r.enter(ctx, &c, row, instances)
+			}
+			var sample Sample
+			if err == nil {
+				sample, err = r.sample(ctx, row, i)
+			}
 			if err != nil {
 				return nil, fmt.Errorf("row %s on %s: %w", row.name, c.name, err)
 			}
@@ -185,7 +203,7 @@ func (r *runner) measure(ctx context.Context, number int, instances map[string]*
 // needs tells whether a row has servers with that flush.
 func (r *runner) needs(flush Flush) bool {
 	for _, row := range r.rows {
-		if row.flush == flush {
+		if row.flush == flush && row.alone == "" {
 			return true
 		}
 	}
@@ -221,22 +239,45 @@ func (r *runner) sample(ctx context.Context, row *row, i *instance) (s Sample, e
 	if row.kind == startRow {
 		return Sample{Start: &Start{Seconds: i.startTime.Seconds(), IdleBytes: i.idleMemory.Resident}}, nil
 	}
+	if row.kind == restartRow {
+		return Sample{Start: &Start{Seconds: i.restartTime.Seconds(), IdleBytes: i.idleMemory.Resident}}, nil
+	}
 	unix.Sync()
 	if err := i.resume(); err != nil {
 		return s, err
 	}
 	defer func() { err = errors.Join(err, i.pause()) }()
-	if row.kind == pullRow {
+	switch row.kind {
+	case pacedRow, pacedColdRow:
+		return r.samplePaced(ctx, row, i)
+	case pullRow:
 		if _, err := r.load(ctx, addressed(r.options.fillArguments(), i)); err != nil {
 			return s, fmt.Errorf("fill the topic to pull from: %w", err)
 		}
 	}
-	s.Load, err = r.load(ctx, addressed(r.options.arguments(row), i))
+	arguments := r.options.arguments(row)
+	if row.alone == queuesStage {
+		arguments = append(arguments, "--namesrv", i.nameserver)
+	}
+	s.Load, err = r.load(ctx, addressed(arguments, i))
 	return s, err
 }
 
 // runSelf runs a load in a process of its own.
 func (o *Options) runSelf(ctx context.Context, arguments []string) (*load.Result, error) {
+	output, err := o.output(ctx, arguments)
+	if err != nil {
+		return nil, err
+	}
+	result := &load.Result{}
+	if err := json.Unmarshal(output, result); err != nil {
+		return nil, fmt.Errorf("run load %v: read its result: %w", arguments, err)
+	}
+	return result, nil
+}
+
+// output is what this binary prints with these arguments.
+func (o *Options) output(ctx context.Context, arguments []string) ([]byte, error) {
 	cmd := exec.CommandContext(ctx, o.Self, append(arguments, "--json")...)
 	output, err := cmd.Output()
 	var exit *exec.ExitError
@@ -246,9 +287,5 @@ func (o *Options) runSelf(ctx context.Context, arguments []string) (*load.Result
 	if err != nil {
 		return nil, fmt.Errorf("run load %v: %w", arguments, err)
 	}
-	result := &load.Result{}
-	if err := json.Unmarshal(output, result); err != nil {
-		return nil, fmt.Errorf("run load %v: read its result: %w", arguments, err)
-	}
-	return result, nil
+	return output, nil
 }

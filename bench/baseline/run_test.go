@@ -11,10 +11,13 @@ import (
 	"path/filepath"
 	"reflect"
 	"runtime"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
+	"github.com/apogeemq/apogee/bench/e2e"
 	"github.com/apogeemq/apogee/bench/floor"
 	"github.com/apogeemq/apogee/bench/load"
 )
@@ -29,7 +32,7 @@ func answering(t *testing.T) string {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
-	go func() { ended <- floor.Serve(ctx, l, floor.Options{Mode: floor.Echo}, func() {}) }()
+	go func() { ended <- floor.Serve(ctx, l, floor.Options{Mode: floor.Echo, Answers: floor.Each}, func() {}) }()
 	t.Cleanup(func() {
 		cancel()
 		if err := <-ended; err != nil {
@@ -43,7 +46,9 @@ func answering(t *testing.T) string {
 type fakeRun struct {
 	runner
 	t       *testing.T
+	mu      sync.Mutex // readers run beside a paced load
 	started []*instance
+	starts  int
 	loads   []string // "topic on server", in order
 	fail    string   // the load that fails
 }
@@ -57,21 +62,34 @@ func newFakeRun(t *testing.T, rowNames ...string) *fakeRun {
 	}
 	f := &fakeRun{t: t}
 	start := func(_ context.Context, i *instance, _ place) (time.Time, error) {
-		f.started = append(f.started, i)
+		if f.starts++; !slices.Contains(f.started, i) {
+			f.started = append(f.started, i)
+		}
 		i.address = address
 		return time.Now(), i.add("out", "sleep", "1000")
 	}
 	f.runner = runner{
 		options: &Options{Logger: slog.New(slog.DiscardHandler), Settle: time.Second, Warmup: time.Second, Duration: time.Second, Port: 20900},
-		rows:    selected, dir: t.TempDir(), load: f.takeLoad,
+		rows:    selected, dir: t.TempDir(), load: f.takeLoad, paced: f.takePaced,
 		contenders: []contender{{RocketMQ, true, start}, {Floor, false, start}, {Apogee, true, start}},
 	}
 	return f
 }
 
+// takePaced takes an open-loop load like any other.
+func (f *fakeRun) takePaced(ctx context.Context, arguments []string) (*e2e.Sample, error) {
+	r, err := f.takeLoad(ctx, arguments)
+	if err != nil {
+		return nil, err
+	}
+	return &e2e.Sample{PerSecond: r.MessagesPerSecond, Send: load.Latency{P999: 2}}, nil
+}
+
 // takeLoad notes a load and checks that no other server can run meanwhile.
 func (f *fakeRun) takeLoad(_ context.Context, arguments []string) (*load.Result, error) {
 	line := strings.Join(arguments, " ")
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	for _, i := range f.started {
 		loaded := strings.HasSuffix(line, fmt.Sprintf("--pid %d", i.server().pid()))
 		// A signal takes a moment to arrive.
@@ -162,6 +180,36 @@ func TestServersTakeTurnsAndOnlyTheLoadedOneRuns(t *testing.T) {
 	}
 	if _, ok := round["start"][Floor]; ok {
 		t.Error("the floor has a start row")
+	}
+	f.checkEnded()
+}
+
+func TestLargeAmountsAreMeasuredOnApogeeAlone(t *testing.T) {
+	t.Parallel()
+	needProc(t)
+	f := newFakeRun(t, "pullcold", "paced", "pacedcold", "queues8", "queues100k", "restart")
+	round, err := f.round(t.Context(), 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []string{
+		"baseline-warmup on Apogee SYNC_FLUSH", "baseline-backlog on Apogee SYNC_FLUSH", // written; then killed and started again
+		"baseline-backlog on Apogee SYNC_FLUSH", "baseline-paced on Apogee SYNC_FLUSH",
+		"baseline-backlog on Apogee SYNC_FLUSH", "baseline-paced on Apogee SYNC_FLUSH",
+		"baseline-warmup on Apogee SYNC_FLUSH", "baseline-queues8 on Apogee SYNC_FLUSH", "baseline-queues100k on Apogee SYNC_FLUSH",
+	}
+	if !reflect.DeepEqual(f.loads, want) {
+		t.Errorf("loads were\n%s", strings.Join(f.loads, "\n"))
+	}
+	if len(f.started) != 2 || f.starts != 3 {
+		t.Errorf("%d starts of %d servers, want 2 servers, one of them twice", f.starts, len(f.started))
+	}
+	if s := round["restart"][Apogee].Start; s == nil || s.Seconds <= 0 {
+		t.Errorf("start after the kill: %+v", s)
+	}
+	s := round["pacedcold"][Apogee]
+	if tail, ok := s.value(P999); !ok || tail != 2 || s.Readers == nil {
+		t.Errorf("sends beside readers: %+v", s)
 	}
 	f.checkEnded()
 }
@@ -284,7 +332,7 @@ func script(t *testing.T, text string) string {
 
 func TestBadRunOptionsAreRefused(t *testing.T) {
 	t.Parallel()
-	good := Options{Rounds: 1, Connections: 4, Duration: time.Second, Port: 20900, Servers: []string{"floor"}, Rows: []string{"sync1"}}
+	good := Options{BacklogBytes: backlogBytesMin, Rounds: 1, Connections: 4, Duration: time.Second, Port: 20900, Servers: []string{"floor"}, Rows: []string{"sync1"}}
 	if err := good.check(); err != nil {
 		t.Fatal(err)
 	}
@@ -295,6 +343,7 @@ func TestBadRunOptionsAreRefused(t *testing.T) {
 		"port":        func(o *Options) { o.Port = 80 },
 		"servers":     func(o *Options) { o.Servers = nil },
 		"rows":        func(o *Options) { o.Rows = nil },
+		"backlog":     func(o *Options) { o.BacklogBytes = 1 << 20 },
 	} {
 		bad := good
 		change(&bad)
@@ -304,7 +353,7 @@ func TestBadRunOptionsAreRefused(t *testing.T) {
 	}
 	bad := good
 	bad.Servers = []string{"kafka"}
-	if _, err := Run(t.Context(), &bad); err == nil || !strings.Contains(err.Error(), "allowed are rocketmq, floor and apogee") {
+	if _, err := Run(t.Context(), &bad); err == nil || !strings.Contains(err.Error(), "allowed are rocketmq, floor, gathered and apogee") {
 		t.Errorf("error %v", err)
 	}
 	bad = good

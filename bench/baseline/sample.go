@@ -5,13 +5,16 @@ import (
 	"slices"
 	"time"
 
+	"github.com/apogeemq/apogee/bench/e2e"
 	"github.com/apogeemq/apogee/bench/load"
 )
 
 // Sample is what one server did in one row of one round.
 type Sample struct {
-	Load  *load.Result `json:"load,omitempty"`
-	Start *Start       `json:"start,omitempty"`
+	Load    *load.Result `json:"load,omitempty"`
+	Start   *Start       `json:"start,omitempty"`
+	Paced   *e2e.Sample  `json:"paced,omitempty"`
+	Readers *load.Result `json:"readers,omitempty"` // of the backlog, beside the paced load
 }
 
 // Start is what the start row measures.
@@ -49,6 +52,7 @@ const (
 	Errors                      // replies
 	StartSeconds                // until it serves
 	IdleResident                // MB
+	ReadPerByte                 // bytes read from disk per byte of records delivered
 )
 
 const megabyte = 1e6
@@ -64,33 +68,49 @@ func (s *Sample) value(m Measure) (float64, bool) {
 			return s.Start.Seconds, true
 		}
 		return float64(s.Start.IdleBytes) / megabyte, true
-	case CPU, Resident:
+	case CPU, Resident, ReadPerByte:
+		if s.Paced != nil && m == CPU {
+			return s.Paced.ServerCPU, true
+		}
 		if s.Load == nil || s.Load.Server == nil {
 			return 0, false
 		}
-		if m == CPU {
+		switch m {
+		case CPU:
 			return s.Load.Server.CPUMicrosPerMessage, true
+		case ReadPerByte:
+			return s.Load.Server.ReadPerByte, true
 		}
 		return float64(s.Load.Server.ResidentPeak) / megabyte, true
 	}
-	if s.Load == nil {
-		return 0, false
+	switch {
+	case s.Paced != nil:
+		return numbers{s.Paced.PerSecond, s.Paced.Send, s.Paced.Errors + s.Paced.Missing}.value(m), true
+	case s.Load != nil:
+		return numbers{s.Load.MessagesPerSecond, s.Load.Latency, s.Load.Errors}.value(m), true
 	}
-	return loadValue(s.Load, m), true
+	return 0, false
 }
 
-func loadValue(r *load.Result, m Measure) float64 {
+// numbers are what both kinds of loads have.
+type numbers struct {
+	rate    float64
+	latency load.Latency
+	errors  int64
+}
+
+func (n numbers) value(m Measure) float64 {
 	switch m {
 	case Rate:
-		return r.MessagesPerSecond
+		return n.rate
 	case P50:
-		return r.Latency.P50
+		return n.latency.P50
 	case P99:
-		return r.Latency.P99
+		return n.latency.P99
 	case P999:
-		return r.Latency.P999
+		return n.latency.P999
 	case Errors:
-		return float64(r.Errors)
+		return float64(n.errors)
 	}
 	panic("BUG: measure without a value")
 }

@@ -31,14 +31,14 @@ func Render(r *Results) string {
 }
 
 func renderLoads(b *strings.Builder, r *Results) {
-	if !r.has(func(row *row) bool { return row.kind != startRow }) {
+	if !r.has(func(row *row) bool { return !row.isStart() }) {
 		return
 	}
 	b.WriteString("| load | server | msg/s | p50 ms | p99 ms | p99.9 ms | CPU µs/msg | resident MB | errors |\n")
 	b.WriteString("|---|---|--:|--:|--:|--:|--:|--:|--:|\n")
 	for i := range rows {
 		row := &rows[i]
-		if row.kind == startRow {
+		if row.isStart() {
 			continue
 		}
 		r.servers(row, func(server string) {
@@ -53,17 +53,17 @@ func renderLoads(b *strings.Builder, r *Results) {
 }
 
 func renderStarts(b *strings.Builder, r *Results) {
-	if !r.has(func(row *row) bool { return row.kind == startRow }) {
+	if !r.has((*row).isStart) {
 		return
 	}
-	b.WriteString("| empty server | seconds until it serves | MB resident at rest |\n|---|--:|--:|\n")
+	b.WriteString("| start | server | seconds until it serves | MB resident at rest |\n|---|---|--:|--:|\n")
 	for i := range rows {
 		row := &rows[i]
-		if row.kind != startRow {
+		if !row.isStart() {
 			continue
 		}
 		r.servers(row, func(server string) {
-			fmt.Fprintf(b, "| %s | %s | %s |\n", server, r.over(subject{row.name, server, StartSeconds}), r.over(subject{row.name, server, IdleResident}))
+			fmt.Fprintf(b, "| %s | %s | %s | %s |\n", row.title, server, r.over(subject{row.name, server, StartSeconds}), r.over(subject{row.name, server, IdleResident}))
 		})
 	}
 	b.WriteByte('\n')
@@ -88,7 +88,10 @@ func renderGoals(b *strings.Builder, r *Results) {
 		if g.isRatio() {
 			unit = "×"
 		}
-		if g.met(s) {
+		switch {
+		case g.stricter:
+			verdict = "to compare"
+		case g.met(s):
 			verdict = "met"
 		}
 		fmt.Fprintf(b, "| %s | %s %s%s | %s | %s |\n", g.title, relation, number(g.limit), unit, s, verdict)

@@ -15,18 +15,21 @@ import (
 
 // fakeBroker decodes requests with the real codec, checks them and answers.
 type fakeBroker struct {
-	t       *testing.T
-	mu      sync.Mutex
-	keys    map[string]int // unique keys of sends
-	queues  map[string]int // sends by topic and queue
-	topics  []string       // created
-	sends   int
-	pulls   int
-	backlog int64         // messages in each queue that can be pulled
-	code    int32         // of the reply to a send
-	corrupt func([]byte)  // changes a pulled body
-	first   chan struct{} // closed at the first send or pull
-	once    sync.Once
+	t      *testing.T
+	mu     sync.Mutex
+	keys   map[string]int // unique keys of sends
+	queues map[string]int // sends by topic and queue
+	topics []string       // created
+	sends  int
+	pulls  int
+	routes int
+	// lateRoutes is how many requests for a route are too early.
+	lateRoutes int
+	backlog    int64         // messages in each queue that can be pulled
+	code       int32         // of the reply to a send
+	corrupt    func([]byte)  // changes a pulled body
+	first      chan struct{} // closed at the first send or pull
+	once       sync.Once
 }
 
 // startBroker serves a fake broker until the test ends and returns its
@@ -62,6 +65,11 @@ func (b *fakeBroker) Handle(rt remoting.ReplyTo, cmd *remoting.Command) {
 		b.once.Do(func() { close(b.first) })
 		b.send(cmd, cmd.Text("i"))
 		reply.Code, reply.Remark = b.code, "as the test wants"
+	case remoting.RequestGetRouteInfoByTopic:
+		if b.routes++; b.routes <= b.lateRoutes {
+			reply.Code = remoting.ResponseTopicNotExist
+		}
+		reply.Body = []byte(`{"queueDatas":[{"brokerName":"b","writeQueueNums":4}]}`)
 	case remoting.RequestSendBatchMessage:
 		for body := cmd.Body; len(body) > 0; {
 			size := binary.BigEndian.Uint32(body)

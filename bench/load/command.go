@@ -49,6 +49,7 @@ func SendCommand() *cobra.Command {
 			if o.Serialization, err = frame.ParseSerialization(s.header); err != nil {
 				return err
 			}
+			o.Progress = s.progress(cmd)
 			if !create {
 				o.Create = CreateNever
 			}
@@ -67,6 +68,7 @@ func SendCommand() *cobra.Command {
 	f.IntVar(&o.Topics, "topics", 1, "topics of --queues queues each, written evenly; named TOPIC-000000 and up if more than 1")
 	f.Int64Var(&o.Messages, "messages", 0, "stop after so many messages (0: when the time is over)")
 	f.BoolVar(&create, "create-topic", true, "create the topics first (false: they exist, or the broker creates them)")
+	f.StringVar(&o.Nameserver, "namesrv", "", "nameserver that must know all topics first, and is asked for their routes during the load, as clients do")
 	f.StringVar(&o.Producers, "group", "bench-producers", "producer group")
 	return cmd
 }
@@ -81,6 +83,7 @@ func PullCommand() *cobra.Command {
 			if o.Serialization, err = frame.ParseSerialization(s.header); err != nil {
 				return err
 			}
+			o.Progress = s.progress(cmd)
 			result, err := Pull(cmd.Context(), o)
 			if err != nil {
 				return err
@@ -96,6 +99,11 @@ func PullCommand() *cobra.Command {
 	f.StringVar((*string)(&o.Reading), "read", string(ReadAgain), "at the end of a queue: again (start over: a warm read) or once (drain it)")
 	f.StringVar(&o.Group, "group", "bench-consumers", "consumer group")
 	return cmd
+}
+
+// progress tells people how far a long run is.
+func (s *shared) progress(cmd *cobra.Command) func(string) {
+	return func(text string) { fmt.Fprintln(cmd.ErrOrStderr(), text) }
 }
 
 func (s *shared) print(w io.Writer, r *Result) error {

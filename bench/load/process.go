@@ -22,8 +22,14 @@ type Process struct {
 	CPUMicrosPerMessage float64 `json:"cpuMicrosPerMessage"`
 	ResidentAverage     int64   `json:"residentAverageBytes"`
 	ResidentPeak        int64   `json:"residentPeakBytes"`
-	AnonymousPeak       int64   `json:"anonymousPeakBytes"` // without mapped files
+	AnonymousPeak       int64   `json:"anonymousPeakBytes"`             // without mapped files
+	ReadBytes           int64   `json:"readBytes"`                      // from disks
+	WriteBytes          int64   `json:"writeBytes"`                     // to disks
+	ReadPerByte         float64 `json:"readPerDeliveredByte,omitempty"` // of pulled records
 }
+
+// DiskBytes is what a process has caused disks to transfer so far.
+type DiskBytes struct{ Read, Written int64 }
 
 // Memory is a process's resident memory at one moment, in bytes.
 type Memory struct{ Resident, Anonymous int64 }
@@ -87,6 +93,43 @@ func ReadMemory(pid int) (Memory, error) {
 	return ParseStatus(status)
 }
 
+// ParseIO returns the disk traffic in the content of /proc/PID/io.
+func ParseIO(io []byte) (DiskBytes, error) {
+	var d DiskBytes
+	found := 0
+	for line := range bytes.Lines(io) {
+		key, value, _ := bytes.Cut(line, []byte(":"))
+		var target *int64
+		switch string(key) {
+		case "read_bytes":
+			target = &d.Read
+		case "write_bytes":
+			target = &d.Written
+		default:
+			continue
+		}
+		n, err := strconv.ParseInt(string(bytes.TrimSpace(value)), 10, 64)
+		if err != nil {
+			return d, fmt.Errorf("parse process io: %s: %w", key, err)
+		}
+		*target = n
+		found++
+	}
+	if found != 2 {
+		return d, fmt.Errorf("parse process io: read_bytes and write_bytes are not both there")
+	}
+	return d, nil
+}
+
+// ReadDisk returns the disk traffic of a running process of the same user.
+func ReadDisk(pid int) (DiskBytes, error) {
+	io, err := os.ReadFile(fmt.Sprintf("/proc/%d/io", pid))
+	if err != nil {
+		return DiskBytes{}, fmt.Errorf("read disk traffic of process %d: %w", pid, err)
+	}
+	return ParseIO(io)
+}
+
 // ReadCPU returns the CPU time that a running process has used.
 func ReadCPU(pid int) (time.Duration, error) {
 	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
@@ -101,6 +144,7 @@ func ReadCPU(pid int) (time.Duration, error) {
 type sampler struct {
 	pid     int
 	from    time.Duration
+	disk    DiskBytes // at the start
 	samples []Memory
 	cancel  context.CancelFunc
 	done    chan struct{}
@@ -112,7 +156,11 @@ func startSampler(ctx context.Context, pid int) (*sampler, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &sampler{pid: pid, from: cpu, done: make(chan struct{})}
+	disk, err := ReadDisk(pid)
+	if err != nil {
+		return nil, err
+	}
+	s := &sampler{pid: pid, from: cpu, disk: disk, done: make(chan struct{})}
 	ctx, s.cancel = context.WithCancel(ctx)
 	go s.run(ctx)
 	return s, nil
@@ -148,8 +196,13 @@ func (s *sampler) stop() (*Process, error) {
 	if err != nil {
 		return nil, err
 	}
+	disk, err := ReadDisk(s.pid)
+	if err != nil {
+		return nil, err
+	}
 	p := summarize(s.samples)
 	p.PID = s.pid
+	p.ReadBytes, p.WriteBytes = disk.Read-s.disk.Read, disk.Written-s.disk.Written
 	p.CPUSeconds = (until - s.from).Seconds()
 	return p, nil
 }

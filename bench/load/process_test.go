@@ -35,6 +35,19 @@ func TestStatusGivesResidentMemory(t *testing.T) {
 	}
 }
 
+func TestIOGivesWhatDisksTransferred(t *testing.T) {
+	t.Parallel()
+	got, err := ParseIO([]byte("rchar: 9\nwchar: 8\nsyscr: 7\nsyscw: 6\nread_bytes: 4096\nwrite_bytes: 8192\ncancelled_write_bytes: 1\n"))
+	if err != nil || got != (DiskBytes{Read: 4096, Written: 8192}) {
+		t.Fatalf("%+v, %v", got, err)
+	}
+	for _, bad := range []string{"", "read_bytes: 1\n", "read_bytes: x\nwrite_bytes: 1\n"} {
+		if _, err := ParseIO([]byte(bad)); err == nil {
+			t.Errorf("%q: accepted", bad)
+		}
+	}
+}
+
 func TestSamplesAreSummedUp(t *testing.T) {
 	t.Parallel()
 	got := summarize([]Memory{{Resident: 10, Anonymous: 9}, {Resident: 30, Anonymous: 5}, {Resident: 20, Anonymous: 5}})

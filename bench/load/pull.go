@@ -227,6 +227,7 @@ func (p *puller) count(at *cursor, f *frame.Frame, code int32, sent, now time.Du
 		return nil
 	}
 	p.tally.stored++
+	p.tally.records += int64(len(f.Body))
 	return p.tally.record(sent, now, got.count, got.bytes)
 }
 

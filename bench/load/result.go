@@ -35,7 +35,9 @@ type Result struct {
 	Seconds            float64   `json:"seconds"` // measured window
 	Requests           int64     `json:"requests"`
 	Messages           int64     `json:"messages"`
-	Bytes              int64     `json:"bytes"` // of message bodies
+	Bytes              int64     `json:"bytes"`                 // of message bodies
+	RecordBytes        int64     `json:"recordBytes,omitempty"` // of pulled records, bodies included
+	Routes             int64     `json:"routes,omitempty"`      // answers of the nameserver during the load
 	MessagesPerSecond  float64   `json:"messagesPerSecond"`
 	MegabytesPerSecond float64   `json:"megabytesPerSecond"`
 	Latency            Latency   `json:"latencyMillis"`
@@ -61,7 +63,7 @@ func isStored(code int32) bool { return code == 0 || code >= 10 && code <= 12 }
 func (t *tally) result(window time.Duration, zeroName string) *Result {
 	r := &Result{
 		Machine: DescribeMachine(), Seconds: window.Seconds(),
-		Requests: t.requests, Messages: t.messages, Bytes: t.bytes,
+		Requests: t.requests, Messages: t.messages, Bytes: t.bytes, RecordBytes: t.records,
 		Latency: Percentiles(t.latency),
 	}
 	if window > 0 {
@@ -92,6 +94,9 @@ func (r *Result) perMessage(generator time.Duration, server *Process) {
 	r.GeneratorCPUMicros = generator.Seconds() * 1e6 / messages
 	if server != nil {
 		server.CPUMicrosPerMessage = server.CPUSeconds * 1e6 / messages
+		if r.RecordBytes > 0 {
+			server.ReadPerByte = float64(server.ReadBytes) / float64(r.RecordBytes)
+		}
 		r.Server = server
 	}
 }
@@ -120,6 +125,11 @@ func (r *Result) Print(w io.Writer) error {
 	if p := r.Server; p != nil {
 		fmt.Fprintf(&lines, "process %d: %.2f µs CPU per message, resident %d MB average, %d MB peak (%d MB without mapped files)\n",
 			p.PID, p.CPUMicrosPerMessage, p.ResidentAverage/1e6, p.ResidentPeak/1e6, p.AnonymousPeak/1e6)
+		fmt.Fprintf(&lines, "process %d: %d MB read from disk, %d MB written to it", p.PID, p.ReadBytes/1e6, p.WriteBytes/1e6)
+		if r.RecordBytes > 0 {
+			fmt.Fprintf(&lines, "; %.2f bytes read per byte delivered", p.ReadPerByte)
+		}
+		lines.WriteByte('\n')
 	}
 	_, err := io.WriteString(w, lines.String())
 	return err

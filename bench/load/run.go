@@ -36,6 +36,27 @@ type Target struct {
 	Warmup        time.Duration
 	Duration      time.Duration // of the measured window
 	PID           int           // of the broker, 0 for none
+	Progress      func(string)  // told now and then how far the run is; may be nil
+}
+
+// progressEvery is the time between two reports.
+const progressEvery = 10 * time.Second
+
+// report tells how far the run is until it has ended.
+func (t *Target) report(ended <-chan struct{}, w *window) {
+	if t.Progress == nil {
+		return
+	}
+	ticker := time.NewTicker(progressEvery)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ended:
+			return
+		case <-ticker.C:
+			t.Progress(fmt.Sprintf("%v of at most %v", w.now().Round(time.Second), w.to))
+		}
+	}
 }
 
 // longestRun bounds runs that end by themselves.
@@ -106,6 +127,7 @@ func measure(ctx context.Context, t *Target, w *window, conns []net.Conn, worker
 	ended := make(chan struct{})
 	watched := make(chan watch, 1)
 	go func() { watched <- watchWindow(groupCtx, ended, t.PID, w) }()
+	go t.report(ended, w)
 	err := group.Wait()
 	until := w.now()
 	close(ended)

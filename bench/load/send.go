@@ -2,9 +2,12 @@ package load
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/apogeemq/apogee/bench/frame"
 )
@@ -22,6 +25,9 @@ type SendOptions struct {
 	Messages  int64 // stop after so many, 0 for no such limit
 	Create    TopicCreation
 	Producers string // producer group
+	// Nameserver that must know all topics before the load, and is asked for
+	// their routes during it; "" for none.
+	Nameserver string
 }
 
 // TopicCreation says who creates the topics of a send load.
@@ -69,6 +75,15 @@ func (o *SendOptions) topicName(i int) string {
 	return fmt.Sprintf("%s-%06d", o.Topic, i)
 }
 
+// topicNames are all topics of the load.
+func (o *SendOptions) topicNames() []string {
+	names := make([]string, o.Topics)
+	for i := range names {
+		names[i] = o.topicName(i)
+	}
+	return names
+}
+
 // Send runs the load and returns what it measured. Canceling ctx ends it with
 // an error.
 func Send(ctx context.Context, o SendOptions) (*Result, error) {
@@ -80,7 +95,32 @@ func Send(ctx context.Context, o SendOptions) (*Result, error) {
 			return nil, err
 		}
 	}
-	plan, err := newPlan(&o)
+	if o.Nameserver == "" {
+		return send(ctx, &o)
+	}
+	r, err := openRoutes(ctx, o.Nameserver, o.Serialization, o.topicNames(), o.Queues)
+	if err != nil {
+		return nil, err
+	}
+	defer r.control.close()
+	if err := r.await(ctx); err != nil {
+		return nil, err
+	}
+	asking, stop := context.WithCancel(ctx)
+	asked := make(chan error, 1)
+	go func() { asked <- r.run(asking) }()
+	result, err := send(ctx, &o)
+	stop()
+	if err = errors.Join(err, <-asked); err != nil {
+		return nil, err
+	}
+	result.Routes = r.asked
+	return result, nil
+}
+
+// send runs the load on topics that exist.
+func send(ctx context.Context, o *SendOptions) (*Result, error) {
+	plan, err := newPlan(o)
 	if err != nil {
 		return nil, err
 	}
@@ -129,12 +169,12 @@ func createTopics(ctx context.Context, o *SendOptions) error {
 		return err
 	}
 	defer c.close()
-	for i := range o.Topics {
-		if err := c.createTopic(ctx, o.topicName(i), o.Queues); err != nil {
-			return err
-		}
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(controlsInFlight)
+	for _, name := range o.topicNames() {
+		group.Go(func() error { return c.createTopic(ctx, name, o.Queues) })
 	}
-	return nil
+	return group.Wait()
 }
 
 // sender is the send load of one connection.

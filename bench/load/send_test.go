@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -61,6 +62,7 @@ func TestSendWritesAllTopicsEvenly(t *testing.T) {
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	slices.Sort(b.topics) // they are created side by side
 	if len(b.topics) != 10 || b.topics[9] != "T-000009" || len(b.queues) != 40 {
 		t.Fatalf("created %q, wrote to %d queues", b.topics, len(b.queues))
 	}
@@ -212,5 +214,21 @@ func BenchmarkSendLoop(b *testing.B) {
 	for b.Loop() {
 		_ = s.flush()
 		_ = s.handle(reply, time.Millisecond)
+	}
+}
+
+func TestALoadWithANameserverWaitsForTheRoutes(t *testing.T) {
+	t.Parallel()
+	b := &fakeBroker{lateRoutes: 5}
+	address := startBroker(t, b)
+	o := SendOptions{Target: target(address, frame.JSON), InFlight: 3, Size: 1, Batch: 1, Topics: 3, Messages: 90,
+		Producers: "P", Nameserver: address}
+	if _, err := Send(t.Context(), o); err != nil {
+		t.Fatal(err)
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.routes < 5+3 || b.sends != 90 {
+		t.Errorf("%d routes, %d sends", b.routes, b.sends)
 	}
 }

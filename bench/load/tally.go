@@ -20,6 +20,7 @@ type tally struct {
 	requests int64
 	messages int64
 	bytes    int64 // message bodies
+	records  int64 // bytes of pulled records
 	stored   int64 // replies with code 0, which is nearly all of them
 	others   map[int32]int64
 	remarks  map[int32]string // the first remark of each other code
@@ -76,6 +77,7 @@ func (t *tally) merge(from *tally) {
 	t.requests += from.requests
 	t.messages += from.messages
 	t.bytes += from.bytes
+	t.records += from.records
 	t.stored += from.stored
 	t.last = max(t.last, from.last)
 	for code, n := range from.others {
