@@ -119,8 +119,14 @@ func (e *Engine) openLog() (commitlog.Recovery, error) {
 		o.Policy = commitlog.FlushAtOnce
 	}
 	l, r, err := commitlog.Open(o)
+	if err != nil {
+		return r, err
+	}
+	if err := e.opts.Admit(l); err != nil {
+		return r, errors.Join(err, l.Close())
+	}
 	e.log = l
-	return r, err
+	return r, nil
 }
 
 // replay applies what of the log the projections don't contain yet.

@@ -29,6 +29,9 @@ const DefaultIndexCacheBytes = 32 << 20
 type Options struct {
 	// Log opens the log. Source, OnMarks and Policy are set by the engine.
 	Log commitlog.Options
+	// Admit looks at the log when it is open and nothing of it is applied yet.
+	// Its error ends Open. nil admits every log.
+	Admit func(*commitlog.Log) error
 	// CommitAt names the Committed mark.
 	CommitAt CommitMark
 	// RunBytes is how much log a run of the index covers; 0 means
@@ -65,6 +68,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.OnCommitted == nil {
 		o.OnCommitted = func(Marks) {}
+	}
+	if o.Admit == nil {
+		o.Admit = func(*commitlog.Log) error { return nil }
 	}
 	return o
 }

@@ -54,14 +54,18 @@ type place struct {
 	position  event.Position // after the frame
 	timestamp int64
 	chain     uint32
+	// configuration of the group there, as far as it is known: only a base
+	// checkpoint needs it.
+	configuration []byte
 }
 
 func (p place) header(id event.LogID) checkpoint.Header {
-	return checkpoint.Header{LogID: id, Index: p.index, Term: p.term, Position: p.position, Timestamp: p.timestamp, ChainCRC: p.chain}
+	return checkpoint.Header{LogID: id, Index: p.index, Term: p.term, Position: p.position, Timestamp: p.timestamp, ChainCRC: p.chain,
+		Configuration: p.configuration}
 }
 
 func placeOf(h checkpoint.Header) place {
-	return place{index: h.Index, term: h.Term, position: h.Position, timestamp: h.Timestamp, chain: h.ChainCRC}
+	return place{index: h.Index, term: h.Term, position: h.Position, timestamp: h.Timestamp, chain: h.ChainCRC, configuration: h.Configuration}
 }
 
 // writeCheckpoint writes a checkpoint of the projections.

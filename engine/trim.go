@@ -136,10 +136,13 @@ func (e *Engine) planTrim(last, through event.Index) (p trimPlan, err error) {
 	id := e.log.Meta().Log
 	queues, s := queue.New(e.opts.RunBytes), newState()
 	all := append([]projection.Projection{queues}, s.projections()...)
+	var configuration []byte
 	if e.baseAt > 0 {
-		if _, err := readCheckpoint(e.opts.Log.Disk, baseName, id, all); err != nil {
+		before, err := readCheckpoint(e.opts.Log.Disk, baseName, id, all)
+		if err != nil {
 			return p, fmt.Errorf("read the base checkpoint: %w", err)
 		}
+		configuration = before.configuration
 	}
 	_, begin := e.log.First()
 	p.base = place{position: begin}
@@ -148,11 +151,15 @@ func (e *Engine) planTrim(last, through event.Index) (p trimPlan, err error) {
 	if last > e.baseAt {
 		err := cursor.Visit(last, func(f commitlog.Frame) error {
 			p.base = place{index: f.Index, term: f.Term, position: f.End(), timestamp: f.Timestamp, chain: f.CRC}
+			if f.Kind == commitlog.FrameConfiguration && len(f.Data) > len(id) {
+				configuration = append([]byte(nil), f.Data[len(id):]...)
+			}
 			return fold(f)
 		})
 		if err != nil {
 			return p, err
 		}
+		p.base.configuration = configuration
 		var b bytes.Buffer
 		if err := writeCheckpoint(&b, id, p.base, all); err != nil {
 			return p, err

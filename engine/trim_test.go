@@ -1,11 +1,13 @@
 package engine
 
 import (
+	"bytes"
 	"errors"
 	"slices"
 	"strings"
 	"testing"
 
+	"github.com/apogeemq/apogee/engine/checkpoint"
 	"github.com/apogeemq/apogee/engine/disk"
 	"github.com/apogeemq/apogee/engine/disk/faultdisk"
 	"github.com/apogeemq/apogee/engine/disk/simdisk"
@@ -56,6 +58,28 @@ func TestCountersOutliveAllEventsOfAQueue(t *testing.T) {
 		mustClose(t, e)
 		deleteIndex(t, d)
 	}
+}
+
+func TestTheBaseCheckpointKeepsTheConfigurationOfTheGroup(t *testing.T) {
+	t.Parallel()
+	d := simdisk.New(17, simdisk.Options{})
+	e, _ := trimmed(t, testOptions(d, 17))
+	for round := range 2 {
+		b, err := disk.ReadWhole(d, baseName, 1<<20)
+		if err != nil {
+			t.Fatal(err)
+		}
+		h, err := checkpoint.Verify(bytes.NewReader(b), e.log.Meta().Log)
+		if err != nil || string(h.Configuration) != "one voter" {
+			t.Errorf("trim %d: configuration %q, %v", round+1, h.Configuration, err)
+		}
+		if ends := e.log.SegmentEnds(); round == 0 && len(ends) > 0 {
+			if err := trimNow(e, ends[0]); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	mustClose(t, e)
 }
 
 func TestATrimmedLogDoesNotOpenWithoutItsBase(t *testing.T) {

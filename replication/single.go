@@ -39,13 +39,17 @@ const lateCheck = 100 * time.Millisecond
 // drainTime bounds how long Close waits for the disk.
 const drainTime = 30 * time.Second
 
-// OpenSingle opens the engine and its proposer.
+// OpenSingle opens the engine and its proposer. A log that was in a group is
+// opened only where that group has come down to this node, else ErrInGroup; what
+// the node then proposes is of a new term.
 func OpenSingle(o SingleOptions) (*Single, commitlog.Recovery, error) {
 	creation, err := newCreation(o.Address, o.Proposer.Now())
 	if err != nil {
 		return nil, commitlog.Recovery{}, err
 	}
 	p := newProposer(o.Proposer)
+	t := takeover{disk: o.Engine.Log.Disk}
+	o.Engine.Admit = t.admit
 	o.Engine.Log.Create = creation
 	o.Engine.Source = p.source
 	o.Engine.OnCommitted = p.committed
@@ -53,8 +57,7 @@ func OpenSingle(o SingleOptions) (*Single, commitlog.Recovery, error) {
 	if err != nil {
 		return nil, recovery, err
 	}
-	_, term, _ := e.Log().End()
-	p.attach(e, max(term, firstTerm))
+	p.attach(e, t.term)
 	s := &Single{Proposer: p, engine: e, stop: make(chan struct{}), done: make(chan struct{})}
 	go s.watch()
 	return s, recovery, nil

@@ -1,6 +1,7 @@
 package replication
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -27,6 +28,10 @@ import (
 //	 16     8  CurrentTerm
 //	 24     8  LastVoteTerm
 //	 32     …  LastVoteCand
+//
+// A node that leads alone, without Raft, has voted in its term for "alone " and
+// its id. Whoever leads a log after it does so in a later term, and that term's
+// vote, or the lack of one, takes the place of this.
 type StableStore struct {
 	disk disk.Disk
 	seed event.Seed
@@ -54,25 +59,49 @@ const (
 	keyCandidate = "LastVoteCand"
 )
 
-// OpenStableStore reads the file in the log's folder. A log of a single node
-// has none; its term is that of its last frame.
+// OpenStableStore reads the file in the log's folder. A log that was never in a
+// group has none; its term is that of its last frame.
 func OpenStableStore(d disk.Disk, id event.LogID, lastTerm event.Term) (*StableStore, error) {
-	s := &StableStore{disk: d, seed: id.Seed(), values: stableValues{term: uint64(lastTerm)}}
+	s, _, err := readStableStore(d, id, lastTerm)
+	return s, err
+}
+
+func readStableStore(d disk.Disk, id event.LogID, lastTerm event.Term) (s *StableStore, found bool, err error) {
+	s = &StableStore{disk: d, seed: id.Seed(), values: stableValues{term: uint64(lastTerm)}}
 	b, err := disk.ReadWhole(d, stableName, stableBytesMax)
 	if errors.Is(err, disk.ErrNotFound) {
-		return s, nil
+		return s, false, nil
 	}
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	if s.values, err = decodeStable(b, s.seed); err != nil {
-		return nil, fmt.Errorf("read %s/%s: %w; the node must not vote without it: remove the node from its group and add it again", d.Path(), stableName, err)
+		return nil, true, fmt.Errorf("read %s/%s: %w; the node must not vote without it: remove the node from its group and add it again", d.Path(), stableName, err)
 	}
 	if s.values.term < uint64(lastTerm) {
-		return nil, fmt.Errorf("read %s/%s: %w: term %d, the log has frames of term %d", d.Path(), stableName, checkpoint.ErrCorrupt, s.values.term, lastTerm)
+		return nil, true, fmt.Errorf("read %s/%s: %w: term %d, the log has frames of term %d", d.Path(), stableName, checkpoint.ErrCorrupt, s.values.term, lastTerm)
 	}
-	return s, nil
+	return s, true, nil
 }
+
+// ledAlone reports whether nobody but this node, alone, has led since it last
+// did so.
+func (s *StableStore) ledAlone(node [16]byte) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.values.voteTerm == s.values.term && bytes.Equal(s.values.candidate, alone(node))
+}
+
+// leadAlone begins a term in which this node has voted for itself.
+func (s *StableStore) leadAlone(node [16]byte) (event.Term, error) {
+	err := s.store(func(v *stableValues) {
+		term := v.term + 1
+		*v = stableValues{term: term, voteTerm: term, candidate: alone(node)}
+	})
+	return event.Term(s.values.term), err
+}
+
+func alone(node [16]byte) []byte { return fmt.Appendf(nil, "alone %x", node) }
 
 func (v stableValues) encode(seed event.Seed) []byte {
 	le := binary.LittleEndian

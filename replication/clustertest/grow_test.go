@@ -2,6 +2,7 @@ package clustertest
 
 import (
 	"encoding/hex"
+	"errors"
 	"slices"
 	"testing"
 	"time"
@@ -19,12 +20,9 @@ type outcomes chan engine.Outcome
 
 func (o outcomes) Complete(p *engine.Proposal) { o <- p.Outcome }
 
-// single lets a node live as a group of its own, without Raft, and store count
-// messages. It takes on the identity that its log was given.
-func (c *Cluster) single(n *Node, count int) {
-	c.t.Helper()
+func (n *Node) singleOptions() replication.SingleOptions {
 	o := n.logOptions()
-	s, _, err := replication.OpenSingle(replication.SingleOptions{
+	return replication.SingleOptions{
 		Address: string(n.address),
 		Engine: engine.Options{CommitAt: engine.CommitDurable, Log: commitlog.Options{
 			Disk: o.Disk, SegmentBytes: o.SegmentBytes, TailBytes: o.TailBytes, HistoryBytes: o.HistoryBytes, Fatal: o.Fatal,
@@ -33,7 +31,14 @@ func (c *Cluster) single(n *Node, count int) {
 			WaitingBytes: 1 << 20, WaitTime: time.Second, FlushTimeout: time.Minute,
 			Now: func() int64 { return time.Now().UnixMilli() },
 		},
-	})
+	}
+}
+
+// single lets a node live as a group of its own, without Raft, and store count
+// messages. It takes on the identity that its log was given.
+func (c *Cluster) single(n *Node, count int) {
+	c.t.Helper()
+	s, _, err := replication.OpenSingle(n.singleOptions())
 	if err != nil {
 		c.fatalf("open a single node: %v", err)
 	}
@@ -111,4 +116,55 @@ func (c *Cluster) mustHold(ids ...raft.ServerID) {
 			c.fatalf("%s knows the members %v, want %v", n.id, got, ids)
 		}
 	}
+}
+
+// TestANodeLivesAloneOnlyWhenItsGroupHasComeDownToIt goes from a single node to
+// a group, back and to a group again.
+func TestANodeLivesAloneOnlyWhenItsGroupHasComeDownToIt(t *testing.T) {
+	forSeeds(t, *clusterSeeds/5+1, func(t *testing.T, seed uint64, replay string) {
+		c := newCluster(t, seed, replay)
+		a := c.add("a")
+		c.single(a, 20)
+		c.start(a)
+		b, d := c.add("b"), c.add("d")
+		for _, n := range []*Node{b, d} {
+			c.start(n)
+			c.addVoter(n)
+		}
+		c.mustPropose(40, 1000)
+		c.check()
+		c.stop(c.nodes...)
+		for _, n := range c.nodes {
+			if _, _, err := replication.OpenSingle(n.singleOptions()); !errors.Is(err, replication.ErrInGroup) {
+				c.fatalf("%s, one of three, was opened alone: %v", n.id, err)
+			}
+		}
+		c.start(c.nodes...)
+		c.mustPropose(20, 1000)
+		c.remove(d)
+		c.mustLead(a, b)
+		c.remove(b)
+		c.mustLead(a)
+		c.mustPropose(5, 1000)
+		for range 2 {
+			if seed%2 == 0 {
+				c.cut(a)
+			} else {
+				c.stop(a)
+			}
+			c.single(a, 20)
+			c.single(a, 20)
+			c.start(a)
+			c.mustPropose(5, 1000)
+			c.check()
+		}
+		for _, name := range []string{"e", "f"} {
+			n := c.add(name)
+			c.start(n)
+			c.addVoter(n)
+		}
+		c.mustPropose(40, 3000)
+		c.check()
+		c.mustHold(a.id, "node-e", "node-f")
+	})
 }

@@ -63,4 +63,18 @@ var logStoreList = []Mutation{
 		New:  "candidate: v.candidate",
 		Test: logStoreTests, Run: "Stable|Term|Vote",
 	},
+	{
+		Name: "a node with other voters decides alone",
+		File: "replication/alone.go",
+		Old:  "	case voters > 1:\n",
+		New:  "	case voters > 99:\n",
+		Test: logStoreTests, Run: "Alone",
+	},
+	{
+		Name: "the term of a node that goes on alone isn't durable",
+		File: "replication/stablestore.go",
+		Old:  "	err := s.store(func(v *stableValues) {\n		term := v.term + 1\n",
+		New:  "	err := error(nil)\n	func(change func(*stableValues)) { change(&s.values) }(func(v *stableValues) {\n		term := v.term + 1\n",
+		Test: logStoreTests, Run: "Alone",
+	},
 }
