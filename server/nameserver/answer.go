@@ -17,7 +17,11 @@ func (s *Server) route(_ *remoting.Conn, cmd *remoting.Command, r *remoting.Repl
 	if cmd.Version >= version4_9_4 || cmd.Bool("acceptStandardJsonOnly") {
 		d = standard
 	}
-	body, found := s.table.appendRoute(nil, topic, d)
+	order := ""
+	if s.switches().OrderInRoutes {
+		order, _ = s.keyValues.get(orderTopics, topic)
+	}
+	body, found := s.table.appendRoute(nil, topic, order, d)
 	if !found {
 		refuse(r, remoting.ResponseTopicNotExist, fmt.Sprintf(noRoute, topic))
 		return
@@ -80,6 +84,7 @@ func (s *Server) register(c *remoting.Conn, cmd *remoting.Command, r *remoting.R
 	_, known := s.table.heard(id.endpoint, a.receivedMillis)
 	master, err := s.table.register(a)
 	if err != nil {
+		s.meters.refused()
 		s.config.Log.Warn("nameserver: registration refused", "broker", id.brokerName, "id", id.brokerID,
 			"address", id.address, "topics", len(body.topics), "cause", err)
 		refuse(r, remoting.ResponseSystemError, err.Error())
@@ -92,6 +97,9 @@ func (s *Server) register(c *remoting.Conn, cmd *remoting.Command, r *remoting.R
 	if master.address != "" {
 		r.SetText("haServerAddr", master.haAddress)
 		r.SetText("masterAddr", master.address)
+	}
+	if s.switches().OrderToBrokers {
+		r.Body, _ = s.keyValueTable(orderTopics)
 	}
 }
 
@@ -117,7 +125,9 @@ func (s *Server) unregister(_ *remoting.Conn, cmd *remoting.Command, r *remoting
 	if !ok {
 		return
 	}
-	s.table.unregister(id)
+	if s.table.unregister(id) {
+		s.meters.removed(removedUnregistered, 1)
+	}
 	s.config.Log.Info("nameserver: broker unregistered", "broker", id.brokerName, "id", id.brokerID,
 		"cluster", id.cluster, "address", id.address)
 }
@@ -148,11 +158,22 @@ func (s *Server) queryVersion(_ *remoting.Conn, cmd *remoting.Command, r *remoti
 	r.SetText("changed", changed)
 }
 
+// unlisted is RocketMQ's remark when an operator has switched a list off.
+const unlisted = "disable"
+
 func (s *Server) allTopics(_ *remoting.Conn, _ *remoting.Command, r *remoting.Reply) {
+	if !s.switches().AllTopicsListed {
+		refuse(r, remoting.ResponseSystemError, unlisted)
+		return
+	}
 	r.Body = appendTopicList(nil, s.table.topicNames(func(string, queueData) bool { return true }), "")
 }
 
 func (s *Server) topicsOfCluster(_ *remoting.Conn, cmd *remoting.Command, r *remoting.Reply) {
+	if !s.switches().TopicsListed {
+		refuse(r, remoting.ResponseSystemError, unlisted)
+		return
+	}
 	members := s.table.inCluster(cmd.Text("cluster"))
 	r.Body = appendTopicList(nil, s.table.topicNames(func(broker string, _ queueData) bool {
 		_, ok := members[broker]
@@ -168,6 +189,10 @@ func (s *Server) systemTopics(_ *remoting.Conn, _ *remoting.Command, r *remoting
 // unitTopics lists topics by the two bits of TopicSysFlag: 1 for a topic of a
 // unit, 2 for one whose consumers are in units.
 func (s *Server) unitTopics(_ *remoting.Conn, cmd *remoting.Command, r *remoting.Reply) {
+	if !s.switches().TopicsListed {
+		refuse(r, remoting.ResponseSystemError, unlisted)
+		return
+	}
 	const unit, unitConsumers = 1, 2
 	mask, want := int32(unit), int32(unit)
 	switch cmd.Code {

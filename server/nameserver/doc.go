@@ -19,11 +19,22 @@
 //   - What comes in is read tolerantly in both dialects, compressed or not,
 //     with a limit on everything that takes memory.
 //
-// Key-value configuration, static topics' queue mappings and filter servers
-// are not kept: the requests for the first answer "not supported".
+//   - Key-value configuration is what operators store here, such as the order
+//     of topics over brokers. It is the one thing that brokers can't bring
+//     back, so it is kept in a file where one is configured, in the format of
+//     RocketMQ's kvConfig.json, replaced as a whole and synced before the
+//     answer. Nameservers don't tell each other about it: tools put it to each.
+//   - A few switches can be changed by request until the process ends; they are
+//     listed, typed and bounded. Everything else, and whatever isn't known, is
+//     refused with NO_PERMISSION. No request names a file.
+//
+// Static topics' queue mappings and filter servers are not kept, and a lost
+// master's slaves are not told which of them has the lowest id.
 //
 // A Registrar is the broker's side: it tells every nameserver about the
 // broker's topics at the start, at each change and every 30 s, and unregisters
 // at the end. Each nameserver has its own goroutine and connection, so one
-// that is down delays neither the broker nor the others.
+// that is down delays neither the broker nor the others. What nameservers
+// answer about the order of topics is not taken over: how a topic is set up is
+// an event in the broker's log, and nameservers may disagree.
 package nameserver

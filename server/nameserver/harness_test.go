@@ -40,12 +40,21 @@ func (w *watched) Closed(c *remoting.Conn) {
 	w.closed <- struct{}{}
 }
 
+func open(t *testing.T, c Config) *Server {
+	t.Helper()
+	s, err := New(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
 // start serves a nameserver on loopback at a time that the test moves.
 func start(t *testing.T, address string) (*watched, *remoting.Server, *atomic.Int64) {
 	t.Helper()
 	clock := new(atomic.Int64)
 	clock.Store(1_700_000_000_000)
-	w := &watched{Server: New(Config{Clock: clock.Load, Log: quiet}),
+	w := &watched{Server: open(t, Config{Clock: clock.Load, Log: quiet}),
 		requests: make(chan int32, 1024), closed: make(chan struct{}, 1024)}
 	listener, err := net.Listen("tcp", address)
 	if err != nil {

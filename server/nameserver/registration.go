@@ -17,6 +17,7 @@ import (
 const (
 	maxNameBytes         = 255       // topics, brokers, clusters, addresses
 	maxTopicsInBody      = 500_000   // in one registration
+	maxBrokersInBody     = 10_000    // of one topic
 	maxEntryBytes        = 64 << 10  // one topic of a compressed body
 	maxUncompressedBytes = 128 << 20 // a compressed body, unpacked
 )
@@ -141,27 +142,64 @@ func appendDataVersion(dst []byte, v DataVersion) []byte {
 func readTopic(s *scanner, name string) (string, queueData) {
 	q := queueData{readQueues: 16, writeQueues: 16, permission: permissionRead | permissionWrite}
 	s.object(func(key string) {
-		switch key {
-		case "topicName":
-			if own := s.text(); own != "" {
-				name = own
-			}
-		case "readQueueNums":
-			q.readQueues = int32(s.integer(0, math.MaxInt32, 16))
-		case "writeQueueNums":
-			q.writeQueues = int32(s.integer(0, math.MaxInt32, 16))
-		case "perm":
-			q.permission = int32(s.integer(0, math.MaxInt32, int64(q.permission)))
-		case "topicSysFlag":
-			q.systemFlag = int32(s.integer(math.MinInt32, math.MaxInt32, 0))
-		default:
-			s.skip()
+		if key != "topicName" {
+			q.read(s, key)
+		} else if own := s.text(); own != "" {
+			name = own
 		}
 	})
 	if len(name) > maxNameBytes {
 		s.fail("a topic name has more than 255 bytes")
 	}
 	return name, q
+}
+
+// read reads a member that TopicConfig and QueueData have in common, and skips
+// any other.
+func (q *queueData) read(s *scanner, member string) {
+	switch member {
+	case "readQueueNums":
+		q.readQueues = int32(s.integer(0, math.MaxInt32, int64(q.readQueues)))
+	case "writeQueueNums":
+		q.writeQueues = int32(s.integer(0, math.MaxInt32, int64(q.writeQueues)))
+	case "perm":
+		q.permission = int32(s.integer(0, math.MaxInt32, int64(q.permission)))
+	case "topicSysFlag":
+		q.systemFlag = int32(s.integer(math.MinInt32, math.MaxInt32, 0))
+	default:
+		s.skip()
+	}
+}
+
+// decodeQueues reads the queues by broker name of the TopicRouteData that
+// REGISTER_TOPIC_IN_NAMESRV carries.
+func decodeQueues(body []byte) (map[string]queueData, error) {
+	queues := map[string]queueData{}
+	if len(body) == 0 {
+		return queues, nil
+	}
+	s := &scanner{data: body}
+	s.object(func(member string) {
+		if member != "queueDatas" {
+			s.skip()
+			return
+		}
+		s.array(func() {
+			var name string
+			var q queueData
+			s.object(func(key string) {
+				if key == "brokerName" {
+					name = s.text()
+				} else {
+					q.read(s, key)
+				}
+			})
+			if queues[name] = q; len(queues) > maxBrokersInBody {
+				s.fail("more brokers than " + strconv.Itoa(maxBrokersInBody))
+			}
+		})
+	})
+	return queues, s.end()
 }
 
 // readCompressed reads the binary form: a zlib stream of length-prefixed

@@ -6,8 +6,8 @@ import (
 )
 
 // appendRoute writes a topic's TopicRouteData in a dialect, false when nobody
-// has the topic.
-func (t *table) appendRoute(dst []byte, topic string, d dialect) ([]byte, bool) {
+// has the topic. order, unless "", says how an ordered topic is spread.
+func (t *table) appendRoute(dst []byte, topic, order string, d dialect) ([]byte, bool) {
 	t.mu.RLock()
 	defer t.mu.RUnlock()
 	byBroker := t.topics[topic]
@@ -23,6 +23,9 @@ func (t *table) appendRoute(dst []byte, topic string, d dialect) ([]byte, bool) 
 	}
 	dst = append(dst, ']')
 	dst = append(d.appendMember(dst, "filterServerTable"), "{}"...)
+	if order != "" {
+		dst = d.appendTextMember(dst, "orderTopicConf", order)
+	}
 	dst = append(d.appendMember(dst, "queueDatas"), '[')
 	for _, name := range names {
 		q := byBroker[name]

@@ -15,8 +15,6 @@ const (
 	// DefaultBrokerTimeout is how long a silent broker stays in routes, unless
 	// it asks for another time when it registers.
 	DefaultBrokerTimeout = 120 * time.Second
-	// DefaultScanInterval is the time between two looks for silent brokers.
-	DefaultScanInterval = 5 * time.Second
 
 	// maxBrokerTimeout bounds what a broker may ask for.
 	maxBrokerTimeout = time.Hour
@@ -29,29 +27,34 @@ var DefaultLimits = Limits{Brokers: 10_000, Routes: 1_000_000}
 type Config struct {
 	Clock         func() int64  // wall clock in ms; time.Now when nil
 	BrokerTimeout time.Duration // DefaultBrokerTimeout when 0
-	ScanInterval  time.Duration // DefaultScanInterval when 0
 	Limits        Limits        // DefaultLimits when zero
-	Log           *slog.Logger  // slog.Default() when nil
+	Switches      *Switches     // at the start; DefaultSwitches() when nil
+	// KeyValuePath is the file of the key-value configuration, in the format of
+	// RocketMQ's kvConfig.json. It is made when it is needed. When "" the
+	// key-value configuration ends with the process.
+	KeyValuePath string
+	Properties   string       // what else is configured, key=value on each line, for operators who ask
+	Log          *slog.Logger // slog.Default() when nil
 }
 
 // Server answers the nameserver's requests. It implements remoting.Handler.
 type Server struct {
-	config  Config
-	table   *table
-	replies sync.Pool
-	meters  *meters
+	config    Config
+	table     *table
+	keyValues *keyValues
+	panel     panel
+	replies   sync.Pool
+	meters    *meters
 }
 
-// New returns a Server that knows no broker yet.
-func New(c Config) *Server {
+// New returns a Server that knows no broker yet. The error is about the file
+// of the key-value configuration.
+func New(c Config) (*Server, error) {
 	if c.Clock == nil {
 		c.Clock = func() int64 { return time.Now().UnixMilli() }
 	}
 	if c.BrokerTimeout == 0 {
 		c.BrokerTimeout = DefaultBrokerTimeout
-	}
-	if c.ScanInterval == 0 {
-		c.ScanInterval = DefaultScanInterval
 	}
 	if c.Limits == (Limits{}) {
 		c.Limits = DefaultLimits
@@ -59,30 +62,42 @@ func New(c Config) *Server {
 	if c.Log == nil {
 		c.Log = slog.Default()
 	}
-	s := &Server{config: c, table: newTable(c.Limits)}
+	switches := DefaultSwitches()
+	if c.Switches != nil {
+		switches = *c.Switches
+	}
+	keyValues, err := openKeyValues(c.KeyValuePath)
+	if err != nil {
+		return nil, err
+	}
+	s := &Server{config: c, table: newTable(c.Limits), keyValues: keyValues}
+	s.panel.current.Store(&switches)
 	s.replies.New = func() any { return new(remoting.Reply) }
-	s.meters = newMeters(s.table)
-	return s
+	s.meters = newMeters(s)
+	return s, nil
 }
 
 // Run looks for silent brokers until the context ends. One Run per Server.
 func (s *Server) Run(ctx context.Context) {
-	ticker := time.NewTicker(s.config.ScanInterval)
-	defer ticker.Stop()
 	for {
+		timer := time.NewTimer(s.switches().ScanInterval)
 		select {
 		case <-ctx.Done():
+			timer.Stop()
 			return
-		case <-ticker.C:
+		case <-timer.C:
 			s.ExpireBrokers()
 		}
 	}
 }
 
+func (s *Server) switches() *Switches { return s.panel.current.Load() }
+
 // ExpireBrokers forgets the brokers that were silent for longer than their
 // timeout, closes their connections, and returns how many there were.
 func (s *Server) ExpireBrokers() int {
 	expired := s.table.expire(s.config.Clock())
+	s.meters.removed(removedExpired, len(expired))
 	for _, id := range expired {
 		s.config.Log.Warn("nameserver: broker silent for too long, removed from routes",
 			"broker", id.brokerName, "id", id.brokerID, "cluster", id.cluster, "address", id.address)
@@ -93,7 +108,9 @@ func (s *Server) ExpireBrokers() int {
 // Closed implements remoting.Handler: what registered on a connection that is
 // gone leaves the routes at once.
 func (s *Server) Closed(c *remoting.Conn) {
-	for _, id := range s.table.disconnected(c.ID()) {
+	gone := s.table.disconnected(c.ID())
+	s.meters.removed(removedDisconnected, len(gone))
+	for _, id := range gone {
 		s.config.Log.Warn("nameserver: connection of broker closed, removed from routes",
 			"broker", id.brokerName, "id", id.brokerID, "cluster", id.cluster, "address", id.address)
 	}
@@ -121,6 +138,13 @@ var answers = map[int32]answer{
 	remoting.RequestDeleteTopicInNameserver:   (*Server).deleteTopic,
 	remoting.RequestWipeWritePermOfBroker:     (*Server).wipeWritePermission,
 	remoting.RequestAddWritePermOfBroker:      (*Server).addWritePermission,
+	remoting.RequestRegisterTopicInNameserver: (*Server).registerTopic,
+	remoting.RequestPutKVConfig:               (*Server).putKeyValue,
+	remoting.RequestGetKVConfig:               (*Server).keyValue,
+	remoting.RequestDeleteKVConfig:            (*Server).deleteKeyValue,
+	remoting.RequestGetKVListByNamespace:      (*Server).keyValuesOf,
+	remoting.RequestUpdateNameserverConfig:    (*Server).changeConfig,
+	remoting.RequestGetNameserverConfig:       (*Server).showConfig,
 }
 
 // Handle implements remoting.Handler.

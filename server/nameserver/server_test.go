@@ -260,7 +260,7 @@ func TestABrokerChoosesItsOwnTimeoutWithinReason(t *testing.T) {
 	for asked, want := range map[string]time.Duration{
 		"10000": 10 * time.Second, "": DefaultBrokerTimeout, "-1": DefaultBrokerTimeout, "999999999999": maxBrokerTimeout,
 	} {
-		s := New(Config{Log: quiet})
+		s := open(t, Config{Log: quiet})
 		cmd := &remoting.Command{Fields: []remoting.Field{{Key: []byte("heartbeatTimeoutMillis"), Value: []byte(asked)}}}
 		if got := s.timeoutMillis(cmd); got != want.Milliseconds() {
 			t.Errorf("asked for %q: got %d ms, want %v", asked, got, want)
@@ -271,12 +271,12 @@ func TestABrokerChoosesItsOwnTimeoutWithinReason(t *testing.T) {
 func TestRunLooksForSilentBrokers(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		s := New(Config{Log: quiet})
+		s := open(t, Config{Log: quiet})
 		id := identity{endpoint{"c", "a:1"}, "b", 0}
 		if _, err := s.table.register(announcement{identity: id, timeoutMillis: 1000, receivedMillis: time.Now().UnixMilli()}); err != nil {
 			t.Fatal(err)
 		}
-		ctx, cancel := context.WithTimeout(t.Context(), DefaultScanInterval+time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), DefaultSwitches().ScanInterval+time.Second)
 		defer cancel()
 		s.Run(ctx)
 		if brokers, _, _ := s.table.size(); brokers != 0 {
@@ -402,21 +402,35 @@ func TestAFullNameserverRefusesAndKeepsWhatItHas(t *testing.T) {
 func TestUnknownRequestsAreNotSupported(t *testing.T) {
 	t.Parallel()
 	_, client, _, _ := registered(t)
-	response := call(t, client, remoting.RequestPutKVConfig, "")
-	if response.Code != remoting.ResponseRequestCodeNotSupported || string(response.Remark) != " request type 100 not supported" {
+	response := call(t, client, remoting.RequestSendMessage, "")
+	if response.Code != remoting.ResponseRequestCodeNotSupported || string(response.Remark) != " request type 10 not supported" {
 		t.Errorf("got %d %q", response.Code, response.Remark)
 	}
 }
 
 func TestMetricsCountBrokersAndRequests(t *testing.T) {
 	t.Parallel()
-	w, client, _, _ := registered(t)
+	w, client, clock, server := registered(t)
 	call(t, client, 424242, "")
+	call(t, client, remoting.RequestRegisterBroker, oneTopic, identityFields("broker-b", "10.0.0.2:10911", 0)...)
+	call(t, client, remoting.RequestPutKVConfig, "", "namespace", "n", "key", "k", "value", "v")
+	call(t, client, remoting.RequestRegisterBroker, twoTopics, identityFields("broker-c", "10.0.0.3:10911", 0)...)
+	call(t, client, remoting.RequestUnregisterBroker, "", identityFields("broker-c", "10.0.0.3:10911", 0)...)
+	call(t, client, remoting.RequestUnregisterBroker, "", identityFields("broker-c", "10.0.0.3:10911", 0)...)
+	call(t, dial(t, server.Addr()), remoting.RequestRegisterBroker, twoTopics, identityFields("broker-d", "10.0.0.4:10911", 0)...)
+	clock.Add(DefaultBrokerTimeout.Milliseconds() + 1)
+	call(t, client, remoting.RequestBrokerHeartbeat, "", identityFields("broker-a", "10.0.0.1:10911", 0)...)
+	w.ExpireBrokers()
 	var out bytes.Buffer
 	w.WritePrometheus(&out)
 	for _, line := range []string{
 		"apogee_nameserver_brokers 1\n", "apogee_nameserver_topics 2\n", "apogee_nameserver_routes 2\n",
-		`apogee_nameserver_requests_total{request="103",response="0"} 1` + "\n",
+		`apogee_nameserver_requests_total{request="103",response="0"} 3` + "\n",
+		`apogee_nameserver_requests_total{request="103",response="1"} 1` + "\n",
+		"apogee_nameserver_registrations_refused_total 1\n", "apogee_nameserver_key_values 1\n",
+		`apogee_nameserver_brokers_removed_total{cause="expired"} 1` + "\n",
+		`apogee_nameserver_brokers_removed_total{cause="disconnected"} 0` + "\n",
+		`apogee_nameserver_brokers_removed_total{cause="unregistered"} 1` + "\n",
 		`apogee_nameserver_requests_total{request="unknown",response="3"} 1` + "\n",
 	} {
 		if !strings.Contains(out.String(), line) {

@@ -225,11 +225,13 @@ func (t *table) master(b *brokerData, a announcement) masterOf {
 }
 
 // unregister forgets one broker process, and the topics of its name when it
-// was the last.
-func (t *table) unregister(id identity) {
+// was the last. It reports whether the process was known.
+func (t *table) unregister(id identity) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	known := t.live[id.endpoint] != nil
 	t.removeLocked(id)
+	return known
 }
 
 func (t *table) removeLocked(id identity) {
@@ -339,6 +341,29 @@ func (t *table) changePermissionLocked(brokerName string, change func(int32) int
 		}
 	}
 	return count
+}
+
+// addTopic gives a topic queues on brokers that are known. Those of others are
+// left out: nobody would take them away again.
+func (t *table) addTopic(topic string, queues map[string]queueData) error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.routes+len(queues) > t.limits.Routes {
+		return fmt.Errorf("%w: it holds %d topics of brokers", errFull, t.routes)
+	}
+	for name, q := range queues {
+		if t.brokers[name] == nil {
+			continue
+		}
+		if t.topics[topic] == nil {
+			t.topics[topic] = map[string]queueData{}
+		}
+		if _, ok := t.topics[topic][name]; !ok {
+			t.routes++
+		}
+		t.topics[topic][name] = q
+	}
+	return nil
 }
 
 // deleteTopic forgets a topic on the brokers of a cluster, on all when the

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/magiconair/properties"
+
+	"github.com/apogeemq/apogee/server/nameserver"
 )
 
 // Config is everything an operator decides. The comment of each field is its
@@ -28,9 +30,11 @@ type Config struct {
 	IdleTime       time.Duration // serverChannelMaxIdleTimeSeconds
 	ConnectionsMax int           // maxConnections
 
-	Nameservers        []string      // namesrvAddr: host:port each
-	NameserverEmbedded bool          // namesrvEnable
-	NameserverPort     int           // namesrvListenPort; 0: any free one
+	Nameservers        []string // namesrvAddr: host:port each
+	NameserverEmbedded bool     // namesrvEnable
+	NameserverPort     int      // namesrvListenPort; 0: any free one
+	KeyValuePath       string   // kvConfigPath; "": follows from the role
+	Switches           nameserver.Switches
 	RegistrationPeriod time.Duration // registerNameServerPeriod
 
 	AdminBindAddress netip.Addr    // adminBindAddress

@@ -140,12 +140,9 @@ func (n *Node) serveOperators(context.Context) error {
 func (n *Node) serveListeners(context.Context) error {
 	options := remoting.Options{ConnectionsMax: n.config.ConnectionsMax, IdleTimeout: n.config.IdleTime, Logger: n.log}
 	if n.listeners.nameserver != nil {
-		s := nameserver.New(nameserver.Config{Log: n.log})
-		n.metrics.add(s.WritePrometheus)
-		n.nameserver = remoting.Serve(n.listeners.nameserver, s, options)
-		n.metrics.observe("nameserver", n.nameserver)
-		n.log.Info("listening", "for", "nameserver", "address", n.addresses.Nameserver)
-		n.run(s.Run)
+		if err := n.serveNameserver(options); err != nil {
+			return err
+		}
 	}
 	if n.listeners.broker == nil {
 		return nil
@@ -155,6 +152,20 @@ func (n *Node) serveListeners(context.Context) error {
 	if n.listeners.fast != nil {
 		n.serve("broker, fast port", remoting.Serve(n.listeners.fast, n.fast, options))
 	}
+	return nil
+}
+
+func (n *Node) serveNameserver(options remoting.Options) error {
+	s, err := nameserver.New(nameserver.Config{Switches: &n.config.Switches, KeyValuePath: n.config.keyValueFile(),
+		Properties: n.config.Properties(), Log: n.log})
+	if err != nil {
+		return err
+	}
+	n.metrics.add(s.WritePrometheus)
+	n.nameserver = remoting.Serve(n.listeners.nameserver, s, options)
+	n.metrics.observe("nameserver", n.nameserver)
+	n.log.Info("listening", "for", "nameserver", "address", n.addresses.Nameserver)
+	n.run(s.Run)
 	return nil
 }
 

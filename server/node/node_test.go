@@ -166,7 +166,10 @@ func TestAStoppedBrokerLeavesForeignNameservers(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	foreign := nameserver.New(nameserver.Config{Log: slog.New(slog.DiscardHandler)})
+	foreign, err := nameserver.New(nameserver.Config{Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
 	server := remoting.Serve(listener, foreign, remoting.Options{})
 	defer func() { _ = server.Shutdown(context.Background()) }()
 	address := netip.MustParseAddrPort(listener.Addr().String())

@@ -2,6 +2,7 @@ package node
 
 import (
 	"os"
+	"path/filepath"
 	"slices"
 )
 
@@ -12,7 +13,7 @@ type Role string
 const (
 	ServerRole     Role = "server"  // a broker and, unless namesrvEnable=false, a nameserver
 	BrokerRole     Role = "broker"  // a broker that reports to nameservers elsewhere
-	NameserverRole Role = "namesrv" // a nameserver alone; it stores nothing
+	NameserverRole Role = "namesrv" // a nameserver alone; it stores nothing unless kvConfigPath is set
 )
 
 // Roles are all roles.
@@ -23,7 +24,13 @@ func Roles() []Role { return []Role{ServerRole, BrokerRole, NameserverRole} }
 const nameserversVariable = "NAMESRV_ADDR"
 
 // notOfBroker are the keys about the nameserver inside the process.
-var notOfBroker = []string{"namesrvEnable", "namesrvListenPort"}
+var notOfBroker = append([]string{"namesrvEnable", "namesrvListenPort"}, onlyOfNameserver...)
+
+// onlyOfNameserver are the keys that say what a nameserver does.
+var onlyOfNameserver = []string{
+	"kvConfigPath", "orderMessageEnable", "returnOrderTopicConfigToBroker",
+	"enableAllTopicList", "enableTopicList", "scanNotActiveBrokerInterval",
+}
 
 // ofNameserver are the keys that a nameserver shares with a broker.
 var ofNameserver = []string{
@@ -56,7 +63,7 @@ func (r Role) settings() []setting {
 		kept := []setting{integer("listenPort", nameserverPort, 0, 65535, "Port for clients and brokers. 0 takes any free port.",
 			func(c *Config) *int { return &c.NameserverPort })}
 		for _, s := range settings {
-			if !slices.Contains(ofNameserver, s.name) {
+			if !slices.Contains(ofNameserver, s.name) && !slices.Contains(onlyOfNameserver, s.name) {
 				continue
 			}
 			if s.name == "adminListenPort" {
@@ -67,6 +74,15 @@ func (r Role) settings() []setting {
 		return kept
 	}
 	return settings
+}
+
+// keyValueFile is where the nameserver keeps its key-value configuration, ""
+// for nowhere.
+func (c *Config) keyValueFile() string {
+	if c.KeyValuePath == "" && c.runsBroker() {
+		return filepath.Join(c.StoreDir, "kvConfig.json")
+	}
+	return c.KeyValuePath
 }
 
 // runsBroker reports whether the process has a broker and with it a log.

@@ -3,6 +3,8 @@ package node
 import (
 	"net/netip"
 	"time"
+
+	"github.com/apogeemq/apogee/server/nameserver"
 )
 
 // fastPortDistance: RocketMQ's clients expect a second port for everything but
@@ -45,6 +47,21 @@ var settings = []setting{
 		func(c *Config) *bool { return &c.NameserverEmbedded }),
 	integer("namesrvListenPort", "9876", 0, 65535, "Port of the embedded nameserver. 0 takes any free port.",
 		func(c *Config) *int { return &c.NameserverPort }),
+	optionalText("kvConfigPath", "", "File of the nameserver's key-value configuration, in RocketMQ's format. Empty: `kvConfig.json` below `storePathRootDir`; a nameserver alone then keeps it in memory.",
+		func(c *Config) *string { return &c.KeyValuePath }),
+	boolean("orderMessageEnable", "false", "Routes tell how an ordered topic is spread over brokers, as `mqadmin updateOrderConf` has set it. Can be changed while the nameserver runs.",
+		func(c *Config) *bool { return &c.Switches.OrderInRoutes }),
+	boolean("returnOrderTopicConfigToBroker", "true", "Brokers that register are told the same. Can be changed while the nameserver runs.",
+		func(c *Config) *bool { return &c.Switches.OrderToBrokers }),
+	boolean("enableAllTopicList", "true", "The nameserver lists all topics to whoever asks. Can be changed while it runs.",
+		func(c *Config) *bool { return &c.Switches.AllTopicsListed }),
+	boolean("enableTopicList", "true", "The nameserver lists the topics of a cluster or unit to whoever asks. Can be changed while it runs.",
+		func(c *Config) *bool { return &c.Switches.TopicsListed }),
+	duration("scanNotActiveBrokerInterval", "5000", time.Millisecond,
+		nameserver.MinScanInterval.Milliseconds(), nameserver.MaxScanInterval.Milliseconds(),
+		"How often the nameserver looks for brokers that are silent (120 s unless they ask for another time). Can be changed while it runs.",
+		func(c *Config) *time.Duration { return &c.Switches.ScanInterval }),
+
 	duration("registerNameServerPeriod", "30000", time.Millisecond, 10_000, 60_000, "How often the broker reports to the nameservers. Changes of topics are reported at once.",
 		func(c *Config) *time.Duration { return &c.RegistrationPeriod }),
 

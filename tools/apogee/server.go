@@ -38,8 +38,8 @@ func serverCommands() []*cobra.Command {
 		return serve(cmd, args)
 	}
 	return []*cobra.Command{server, broker, (&process{role: node.NameserverRole}).command("Run a nameserver",
-		"Run a nameserver until SIGINT or SIGTERM. It stores nothing: brokers report to it, and\n"+
-			"clients ask it where topics are. Any number of them may run, independent of each other.")}
+		"Run a nameserver until SIGINT or SIGTERM. Brokers report to it and clients ask it\n"+
+			"where topics are; it stores nothing of that. Any number of them may run, independent of each other.")}
 }
 
 func (p *process) command(short, long string) *cobra.Command {
