@@ -7,15 +7,19 @@
 //   - A broker is known from its first REGISTER_BROKER until it unregisters,
 //     its connection closes, or nothing was heard of it for its timeout (120 s
 //     unless the broker names another). It disappears from routes at once.
+//
 //   - A registration with exactly one topic, of a broker that isn't known, is
 //     refused: it is a change to a table that this nameserver has never seen.
+//
 //   - Topics missing from a registration stay, as with RocketMQ: deleting is
 //     DELETE_TOPIC_IN_NAMESRV or the end of the broker.
+//
 //   - Routes go out in two dialects. fastjson writes the keys of
 //     Map<Long, String> without quotes, which is not JSON, and old clients
 //     parse only that; clients from 4.9.4 on, and those that send
 //     acceptStandardJsonOnly, get JSON. ClusterInfo and BrokerMemberGroup are
 //     always in the old dialect.
+//
 //   - What comes in is read tolerantly in both dialects, compressed or not,
 //     with a limit on everything that takes memory.
 //
@@ -24,6 +28,7 @@
 //     back, so it is kept in a file where one is configured, in the format of
 //     RocketMQ's kvConfig.json, replaced as a whole and synced before the
 //     answer. Nameservers don't tell each other about it: tools put it to each.
+//
 //   - A few switches can be changed by request until the process ends; they are
 //     listed, typed and bounded. Everything else, and whatever isn't known, is
 //     refused with NO_PERMISSION. No request names a file.
