@@ -3,6 +3,7 @@ package replication
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -10,6 +11,9 @@ import (
 	"github.com/apogeemq/apogee/engine/commitlog"
 	"github.com/apogeemq/apogee/engine/event"
 )
+
+// heapBytesMin is the least memory for a batch that isn't in the log's tail.
+const heapBytesMin = 64 << 10
 
 // batchBytesMax closes a batch that is still waiting; the next one is begun.
 const batchBytesMax = 1 << 20
@@ -52,6 +56,9 @@ type Proposer struct {
 // batch is the data of one frame and the proposals in it.
 type batch struct {
 	data   []byte
+	lease  commitlog.Lease // that data is in; none for data on the heap
+	sum    commitlog.Sum
+	heap   []byte // kept for another time
 	events int
 	parts  []part
 	ticket commitlog.Ticket
@@ -151,19 +158,17 @@ func frees(proposal *engine.Proposal) bool {
 func (p *Proposer) gatherLocked(proposal *engine.Proposal, n int) (idle bool) {
 	b := p.open
 	if frees(proposal) {
+		p.leaveTailLocked()
 		b = p.takeSpareLocked()
 		p.urgent = append(p.urgent, b)
-	} else if len(b.data) > 0 && len(b.data)+n > min(batchBytesMax, p.log.DataBytesMax()) {
+	} else if len(b.data) > 0 && (len(b.data)+n > min(batchBytesMax, p.log.DataBytesMax()) || !p.growLocked(b, n)) {
 		p.closed = append(p.closed, b)
 		b = p.takeSpareLocked()
 		p.open = b
 	}
-	idle = len(b.data) == 0
 	at := len(b.data)
-	if cap(b.data) < at+n {
-		grown := make([]byte, at, max(at+n, 2*cap(b.data), 64<<10))
-		copy(grown, b.data)
-		b.data = grown
+	if idle = at == 0; idle {
+		p.beginLocked(b, n)
 	}
 	b.data = b.data[:at+n]
 	p.count(proposal)
@@ -172,12 +177,60 @@ func (p *Proposer) gatherLocked(proposal *engine.Proposal, n int) (idle bool) {
 		d := &proposal.Drafts[i]
 		size := d.EncodedBytes()
 		d.Encode(b.data[to:to+size], p.seed)
+		b.sum.Add(p.seed, event.Event(b.data[to:to+size]))
 		to += size
 	}
 	b.events += len(proposal.Drafts)
 	b.parts = append(b.parts, part{proposal: proposal, at: at})
 	p.waiting += n
 	return idle
+}
+
+// beginLocked gives an empty batch memory for n bytes: in the log's tail, where
+// it will be written from, unless another batch waits that isn't there.
+func (p *Proposer) beginLocked(b *batch, n int) {
+	last := len(p.closed) - 1
+	if len(p.urgent) == 0 && (last < 0 || !p.closed[last].lease.None()) {
+		b.lease, b.data = p.log.Lease(n)
+	}
+	if b.lease.None() {
+		b.data = slices.Grow(b.heap[:0], max(n, heapBytesMin))
+	}
+	b.data = b.data[:0]
+}
+
+// growLocked makes room for n bytes more and reports whether there is.
+func (p *Proposer) growLocked(b *batch, n int) bool {
+	length := len(b.data)
+	if length+n <= cap(b.data) {
+		return true
+	}
+	if b.lease.None() {
+		b.data = slices.Grow(b.data, n)
+		return true
+	}
+	grown := p.log.Extend(b.lease, length+n)
+	if grown == nil {
+		return false
+	}
+	b.data = grown[:length]
+	return true
+}
+
+// leaveTailLocked moves what waits out of the log's tail, newest first, so that
+// another batch can go before it.
+func (p *Proposer) leaveTailLocked() {
+	for i := len(p.closed); i >= 0; i-- {
+		b := p.open
+		if i < len(p.closed) {
+			b = p.closed[i]
+		}
+		if !b.lease.None() {
+			b.data = append(b.heap[:0], b.data...)
+			p.log.Release(b.lease)
+			b.lease = commitlog.Lease{}
+		}
+	}
 }
 
 // count gives the proposal its queue offsets.
@@ -243,7 +296,7 @@ func (p *Proposer) source(atLeast int) {
 	}
 	b.since = p.opts.Now()
 	ticket, err := p.log.Append(commitlog.Batch{
-		Kind: commitlog.FrameEvents, Term: p.term, Events: b.events, Timestamp: b.since, Data: b.data,
+		Kind: commitlog.FrameEvents, Term: p.term, Events: b.events, Timestamp: b.since, Data: b.data, Sum: b.sum, Lease: b.lease,
 	})
 	if err != nil {
 		// A full disk: the batch waits for space, and admitLocked refuses others.
@@ -296,9 +349,11 @@ func complete(b *batch, outcome engine.Outcome) {
 	}
 }
 
-// spareBatches and spareBytesMax bound the memory kept for the next batches.
+// What is kept for the next batches: so many, so many of them with memory of
+// their own, and so much of it each.
 const (
-	spareBatches  = 4
+	spareBatches  = 16
+	spareHeaps    = 4
 	spareBytesMax = 2 * batchBytesMax
 )
 
@@ -311,8 +366,14 @@ func (p *Proposer) recycle(b *batch) {
 		close(p.room)
 		p.room = nil
 	}
-	if len(p.spare) < spareBatches && cap(b.data) <= spareBytesMax {
-		*b = batch{data: b.data[:0], parts: b.parts[:0]}
+	if b.lease.None() {
+		b.heap = b.data[:0]
+	}
+	if len(p.spare) >= spareHeaps || cap(b.heap) > spareBytesMax {
+		b.heap = nil
+	}
+	if len(p.spare) < spareBatches {
+		*b = batch{heap: b.heap, parts: b.parts[:0]}
 		p.spare = append(p.spare, b)
 	}
 }

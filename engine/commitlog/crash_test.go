@@ -80,6 +80,9 @@ func runCrashes(t *testing.T, seed uint64) {
 	if seed%5 == 0 {
 		r.opts.Method = FlushDsync
 	}
+	if seed%4 == 3 { // room for frames that begin in a block of their own
+		r.opts.SegmentBytes, r.opts.TailBytes = 512<<10, 1<<20
+	}
 	if seed%7 == 0 {
 		r.opts.Policy = FlushOnRequest
 	}
@@ -141,12 +144,19 @@ func (r *crashRun) appendOne(l *Log) bool {
 	size := r.rng.IntN(600)
 	switch r.rng.IntN(20) {
 	case 0:
-		size = r.rng.IntN(24 << 10)
+		size = r.rng.IntN(r.opts.TailBytes / 11)
 	case 1:
 		size = 3500 + r.rng.IntN(1000)
 	}
 	data := encoded(l.Seed(), len(r.appended)+int(r.seed)*1000, size)
-	ticket, err := l.Append(Batch{Kind: FrameEvents, Term: 1, Events: 1, Timestamp: int64(len(r.appended)), Data: data})
+	b := Batch{Kind: FrameEvents, Term: 1, Events: 1, Timestamp: int64(len(r.appended)), Data: data}
+	if r.seed%2 == 1 {
+		if lease, room := l.Lease(len(data)); !lease.None() {
+			copy(room, data)
+			b.Data, b.Lease = room, lease
+		}
+	}
+	ticket, err := l.Append(b)
 	if err != nil {
 		return false
 	}

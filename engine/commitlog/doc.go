@@ -63,6 +63,10 @@
 //	 64     8  local: this node's Durable mark when the frame was built
 //	 72     …  data; then zeros up to a multiple of 8
 //
+// The data checksum of an events frame covers the first 8 bytes of each event:
+// its length and its own checksum, which covers the rest of it. What follows the
+// last event, and the data of other kinds, is covered as it is.
+//
 // Bytes 0..60 and the data are the same on all replicas. The local word is not
 // part of the chain. A configuration frame's data is the log's id followed by
 // the Raft configuration as hashicorp/raft encodes it; the first frame of a log
@@ -87,8 +91,9 @@
 //
 // # Writing
 //
-// Append copies a batch into the open chunk of the tail. The flusher takes the
-// chunk when it can write it: one aligned write. The block in which a chunk
+// Append copies a batch into the open chunk of the tail, or adopts one that was
+// put together in leased memory of the tail. The flusher takes the chunk when it
+// can write it: one aligned write. The block in which a chunk
 // ends is repeated at the start of the next, so the log is dense; two writes
 // in flight never touch one block. Rewriting a block repeats the same bytes
 // before the old end, and relies on the device to write a sector whole or not

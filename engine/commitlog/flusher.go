@@ -191,7 +191,7 @@ func (f *flusher) submit(c *chunk) {
 func (f *flusher) take() *chunk {
 	t := f.log.tail
 	t.mu.Lock()
-	if t.next < len(t.chunks) && t.chunks[t.next].segment != f.active {
+	if c := t.nextLocked(); c != nil && c.segment != f.active {
 		t.mu.Unlock()
 		return f.takeFromNextSegment()
 	}
@@ -228,7 +228,7 @@ func (f *flusher) blocked() bool {
 	t := f.log.tail
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return t.next < len(t.chunks) || t.unwritten > len(t.arena)/4
+	return t.nextLocked() != nil || t.unwritten > len(t.arena)/4
 }
 
 func (f *flusher) freeSlot() uint64 {

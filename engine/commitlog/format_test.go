@@ -54,6 +54,13 @@ func TestFormatsAreThoseOfTheGoldenFiles(t *testing.T) {
 	copy(frame[headerBytes:], "hello")
 	golden(t, "frame.hex", frame)
 
+	events := append(encoded(seed, 1, 10), encoded(seed, 2, 20)...)
+	h.DataBytes, h.Events, h.DataCRC = uint32(len(events)), 2, sumOf(FrameEvents, events, seed)
+	frame = make([]byte, frameBytes(len(events)))
+	h.put(frame, seed)
+	copy(frame[headerBytes:], events)
+	golden(t, "events.hex", frame)
+
 	block := make([]byte, 512)
 	s := segment{bytes: 1 << 30, start: chain{index: 41, term: 3, position: 1 << 33, timestamp: 1700000000000, crc: 0xdeadbeef}}
 	s.encodeHeader(block, goldenLog)

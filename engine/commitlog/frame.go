@@ -120,14 +120,6 @@ func decodeHeader(b []byte, seed event.Seed) (Header, error) {
 	return h, nil
 }
 
-// verifyData compares the data's checksum with the header's.
-func (h *Header) verifyData(data []byte, seed event.Seed) error {
-	if sum := event.Checksum(seed, data); sum != h.DataCRC {
-		return fmt.Errorf("%w: data checksum %08x, expected %08x", ErrCorrupt, sum, h.DataCRC)
-	}
-	return nil
-}
-
 // chain is what the next frame must continue.
 type chain struct {
 	index     event.Index // of the last frame

@@ -52,6 +52,11 @@ type Batch struct {
 	Events    int
 	Timestamp int64 // raised to the frame's before, so that time never goes back
 	Data      []byte
+	// Sum of the events in Data, where the caller has summed them up as it made
+	// them.
+	Sum Sum
+	// Lease that Data is in, if any.
+	Lease Lease
 
 	crc uint32 // of Data, taken before the lock
 }
@@ -97,7 +102,7 @@ func (l *Log) First() (event.Index, event.Position) {
 func (l *Log) Base() Base { return (*l.segments.Load())[0].start.base() }
 
 // Append places a batch in the order, in memory, and returns without waiting
-// for the disk. It has one caller at a time. The data is copied.
+// for the disk. It has one caller at a time. Data that isn't leased is copied.
 func (l *Log) Append(b Batch) (Ticket, error) {
 	one := [1]Batch{b}
 	return l.AppendAll(one[:])
@@ -108,7 +113,7 @@ func (l *Log) Append(b Batch) (Ticket, error) {
 // the last one placed; after an error that may be an earlier one, or none.
 func (l *Log) AppendAll(batches []Batch) (last Ticket, err error) {
 	for i := range batches {
-		batches[i].crc = event.Checksum(l.seed, batches[i].Data)
+		batches[i].crc = batches[i].sum(l.seed)
 	}
 	l.tail.mu.Lock()
 	defer l.tail.mu.Unlock()
@@ -124,7 +129,7 @@ func (l *Log) AppendAll(batches []Batch) (last Ticket, err error) {
 			Kind: b.Kind, DataBytes: uint32(len(b.Data)), Events: uint32(b.Events), Term: b.Term,
 			DataCRC: b.crc, DurableWhenBuilt: event.Index(l.durable.Load()),
 		}
-		l.placeLocked(&h, *b)
+		l.placeLocked(&h, b)
 		last = Ticket{Index: h.Index, Position: h.Position, Timestamp: h.Timestamp}
 	}
 	return last, nil
@@ -176,7 +181,7 @@ func (l *Log) usableLocked() error {
 
 // placeLocked builds the frame in the tail. It reports false when the log
 // failed while the tail was full.
-func (l *Log) placeLocked(h *Header, b Batch) bool {
+func (l *Log) placeLocked(h *Header, b *Batch) bool {
 	n := frameBytes(len(b.Data))
 	s := l.lastSegment()
 	if l.endAt+int64(n) > s.bytes {
@@ -189,15 +194,13 @@ func (l *Log) placeLocked(h *Header, b Batch) bool {
 			at = l.endAt
 		}
 	}
-	c := l.tail.reserveLocked(s, at, n)
+	c, frame := l.frameRoomLocked(s, b, at, n)
 	if c == nil {
 		return false
 	}
 	h.Index, h.Position, h.Chain = l.end.index+1, l.end.position, l.end.crc
 	h.Timestamp = max(b.Timestamp, l.end.timestamp)
-	frame := c.buf[len(c.buf)-n:]
 	h.put(frame, l.seed)
-	copy(frame[headerBytes:], b.Data)
 	clear(frame[headerBytes+len(b.Data):])
 	c.frames = append(c.frames, frameRef{header: *h, at: len(c.buf) - n})
 	s.note(h, at)

@@ -160,7 +160,7 @@ func (l *Log) writeFirstFrame(s *segment) error {
 	data := append(append([]byte(nil), c.Meta.Log[:]...), c.Configuration...)
 	h := Header{
 		Kind: FrameConfiguration, DataBytes: uint32(len(data)), Index: 1, Term: 1,
-		Timestamp: c.Timestamp, DataCRC: event.Checksum(l.seed, data),
+		Timestamp: c.Timestamp, DataCRC: sumOf(FrameConfiguration, data, l.seed),
 	}
 	b := l.scratch(frameBytes(len(data)))
 	h.put(b, l.seed)

@@ -24,6 +24,7 @@ type tail struct {
 	next      int  // index in chunks of the oldest chunk not submitted
 	written   int  // index in chunks of the oldest chunk not Written
 	unwritten int  // arena bytes of chunks not yet Written
+	leased    int  // arena bytes of leased chunks
 	broken    bool // nothing will be written any more
 }
 
@@ -33,6 +34,7 @@ const (
 	chunkOpen    chunkState = iota // frames are added
 	chunkWriting                   // submitted; never modified again
 	chunkWritten
+	chunkLeased // memory for a frame that is not appended; always newer than all others
 )
 
 // chunk is a run of frames with consecutive file offsets: one write.
@@ -43,6 +45,7 @@ type chunk struct {
 	start   int // bytes before it repeat the block that the chunk before ended in
 	frames  []frameRef
 	state   chunkState
+	adopted bool // was leased: nothing is added to it
 	pins    int
 }
 
@@ -85,7 +88,7 @@ func (t *tail) openLocked() *chunk {
 	if len(t.chunks) == 0 {
 		return nil
 	}
-	if c := t.chunks[len(t.chunks)-1]; c.state == chunkOpen {
+	if c := t.chunks[len(t.chunks)-1]; c.state == chunkOpen && !c.adopted {
 		return c
 	}
 	return nil
@@ -129,14 +132,14 @@ func (t *tail) wrappedLocked() bool {
 
 // startsAtLocked: the only chunk left is the one that grows.
 func (t *tail) startsAtLocked(from int) bool {
-	return len(t.chunks) == 1 && t.chunks[0].state == chunkOpen && t.arenaOffset(t.chunks[0]) == from
+	return len(t.chunks) == 1 && t.chunks[0].state != chunkWriting && t.chunks[0].state != chunkWritten && t.arenaOffset(t.chunks[0]) == from
 }
 
 func (t *tail) arenaOffset(c *chunk) int { return cap(t.arena) - cap(c.buf) }
 
 func (t *tail) dropOldestLocked() bool {
-	// The newest chunk stays: the next one repeats its last block.
-	if len(t.chunks) <= 1 || t.chunks[0].state != chunkWritten || t.chunks[0].pins > 0 {
+	// The newest chunk with frames stays: the next one repeats its last block.
+	if len(t.chunks) <= 1 || t.chunks[1].state == chunkLeased || t.chunks[0].state != chunkWritten || t.chunks[0].pins > 0 {
 		return false
 	}
 	c := t.chunks[0]
@@ -144,9 +147,13 @@ func (t *tail) dropOldestLocked() bool {
 	t.chunks = t.chunks[1:]
 	t.next--
 	t.written--
+	t.reuseLocked(c)
+	return true
+}
+
+func (t *tail) reuseLocked(c *chunk) {
 	*c = chunk{frames: c.frames[:0]}
 	t.spare = append(t.spare, c)
-	return true
 }
 
 // beginLocked opens a chunk for n bytes at file offset at, or returns nil when
@@ -154,11 +161,9 @@ func (t *tail) dropOldestLocked() bool {
 func (t *tail) beginLocked(s *segment, at int64, n int) *chunk {
 	start := int(at % int64(t.block))
 	need := roundUp(start+n, t.block)
-	from := t.head
-	if t.freeFromLocked(from, need) < need {
-		if from = 0; t.wrappedLocked() || t.freeFromLocked(from, need) < need {
-			return nil
-		}
+	from, ok := t.placeLocked(need)
+	if !ok {
+		return nil
 	}
 	c := t.newChunkLocked()
 	c.segment, c.offset, c.start, c.state = s, at-int64(start), start, chunkOpen
@@ -170,6 +175,15 @@ func (t *tail) beginLocked(s *segment, at int64, n int) *chunk {
 	t.head = from + need
 	t.unwritten += need
 	return c
+}
+
+// placeLocked finds the arena offset of need bytes for the next chunk, behind
+// the newest or at the arena's start.
+func (t *tail) placeLocked(need int) (from int, ok bool) {
+	if t.freeFromLocked(t.head, need) >= need {
+		return t.head, true
+	}
+	return 0, !t.wrappedLocked() && t.freeFromLocked(0, need) >= need
 }
 
 // pushLocked adds the newest chunk, moving the window back to the front of its
@@ -198,8 +212,12 @@ func (t *tail) newChunkLocked() *chunk {
 // copyBlockLocked repeats the partly filled block in which the log ends: the
 // chunk before may be on its way to the disk and must not change.
 func (t *tail) copyBlockLocked(c *chunk, start int) {
-	if len(t.chunks) > 0 {
-		last := t.chunks[len(t.chunks)-1]
+	i := len(t.chunks) - 1
+	for i >= 0 && (t.chunks[i] == c || t.chunks[i].state == chunkLeased) {
+		i--
+	}
+	if i >= 0 {
+		last := t.chunks[i]
 		if last.segment == c.segment && last.end() == c.offset+int64(start) && len(last.buf) >= start {
 			copy(c.buf[:start], last.buf[len(last.buf)-start:])
 			return
@@ -208,13 +226,21 @@ func (t *tail) copyBlockLocked(c *chunk, start int) {
 	panic("BUG: commitlog: the block before a chunk is not in the tail")
 }
 
-// takeLocked gives the flusher the next chunk to write, or nil. A chunk that
-// begins in a block still being written waits for that write.
-func (t *tail) takeLocked() *chunk {
+// nextLocked is the oldest chunk that has frames and is not submitted, or nil.
+func (t *tail) nextLocked() *chunk {
 	if t.next >= len(t.chunks) || len(t.chunks[t.next].frames) == 0 {
 		return nil
 	}
-	c := t.chunks[t.next]
+	return t.chunks[t.next]
+}
+
+// takeLocked gives the flusher the next chunk to write, or nil. A chunk that
+// begins in a block still being written waits for that write.
+func (t *tail) takeLocked() *chunk {
+	c := t.nextLocked()
+	if c == nil {
+		return nil
+	}
 	if t.next > 0 && c.start > 0 && t.chunks[t.next-1].state == chunkWriting {
 		return nil
 	}
@@ -264,7 +290,7 @@ func (t *tail) clear() {
 		t.next--
 		t.written--
 	}
-	t.head, t.next, t.written, t.unwritten = 0, 0, 0, 0
+	t.head, t.next, t.written, t.unwritten, t.leased = 0, 0, 0, 0, 0
 }
 
 // seed puts the block in which a recovered log ends into the tail, so that the
@@ -306,8 +332,12 @@ func (t *tail) pin(match func(first, last *Header) int) (p pinned, ok bool) {
 	for lo < hi {
 		mid := (lo + hi) / 2
 		c := t.chunks[mid]
-		if len(c.frames) == 0 { // the seed: older than every frame in the tail
-			lo = mid + 1
+		if len(c.frames) == 0 { // the seed is older than every frame in the tail, a lease newer
+			if c.state == chunkLeased {
+				hi = mid
+			} else {
+				lo = mid + 1
+			}
 			continue
 		}
 		switch d := match(c.firstFrame(), c.lastFrame()); {

@@ -12,6 +12,10 @@ const (
 	flagDue       = 1
 	keysMax       = 255
 
+	// HeadBytes is the part of an event that its own checksum doesn't cover: its
+	// length and that checksum.
+	HeadBytes = 8
+
 	// BytesMax bounds one encoded event. Lengths above it are corrupt.
 	BytesMax = 64 << 20
 )
@@ -103,7 +107,7 @@ func (d *Draft) Encode(dst []byte, seed Seed) {
 	if d.Payload != nil {
 		d.Payload.PutPayload(dst[at:])
 	}
-	le.PutUint32(dst[4:], checksum(seed, dst[8:]))
+	le.PutUint32(dst[4:], checksum(seed, dst[HeadBytes:]))
 }
 
 // Event is an encoded event, read in place. The zero value is no event.
@@ -126,10 +130,16 @@ func Split(b []byte) (Event, []byte, error) {
 	return e, b[n:], nil
 }
 
+// Intact reports whether the event's bytes are those that its checksum was made
+// from.
+func (e Event) Intact(seed Seed) bool {
+	return checksum(seed, e[HeadBytes:]) == binary.LittleEndian.Uint32(e[4:])
+}
+
 // Verify checks the checksum, the flags and the kind. An event that passes
 // can be applied.
 func (e Event) Verify(seed Seed) error {
-	if sum := checksum(seed, e[8:]); sum != binary.LittleEndian.Uint32(e[4:]) {
+	if sum := checksum(seed, e[HeadBytes:]); sum != binary.LittleEndian.Uint32(e[4:]) {
 		return fmt.Errorf("%w: checksum %08x, expected %08x", ErrCorrupt, sum, binary.LittleEndian.Uint32(e[4:]))
 	}
 	if e[10]&^flagDue != 0 {
