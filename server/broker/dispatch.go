@@ -62,6 +62,8 @@ func (b *Broker) dispatchTable() map[int32]handler {
 		remoting.RequestGetConsumerRunningInfo:       b.relayRunningInfo,
 		remoting.RequestConsumeMessageDirectly:       b.relayConsumption,
 		remoting.RequestInvokeBrokerToGetStatus:      b.showClientOffsets,
+		remoting.RequestCleanUnusedTopic:             b.clean,
+		remoting.RequestCleanExpiredConsumeQueue:     b.clean,
 		remoting.RequestViewMessageByID:              b.viewMessage,
 		remoting.RequestQueryMessage:                 b.queryMessage,
 
