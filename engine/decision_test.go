@@ -82,7 +82,7 @@ func TestTheOldestOffsetsFollowFromTheDecisionWhereverSegmentsWereCut(t *testing
 	o := testOptions(simdisk.New(23, simdisk.Options{}), 22)
 	o.Log.SegmentBytes = 8 << 20 // everything is in one
 	replica := mustOpen(t, o)
-	copyFrames(t, leader, replica)
+	copyFrames(t, leader, replica, func() {})
 	leader.trimming.Unlock()
 	want := dump(t, leader)
 	for _, life := range []string{"followed", "started again", "rebuilt"} {
@@ -103,8 +103,9 @@ func TestTheOldestOffsetsFollowFromTheDecisionWhereverSegmentsWereCut(t *testing
 	mustClose(t, leader)
 }
 
-// copyFrames appends what one log has and the other lacks.
-func copyFrames(t *testing.T, from, to *Engine) {
+// copyFrames appends what one log has and the other lacks, and waits until it
+// is applied; commit commits it.
+func copyFrames(t *testing.T, from, to *Engine, commit func()) {
 	t.Helper()
 	next, _, _ := to.log.End()
 	end, _, _ := from.log.End()
@@ -116,5 +117,19 @@ func copyFrames(t *testing.T, from, to *Engine) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	commit()
 	settle(t, to)
+}
+
+// appendAs appends a frame as somebody who replicates the log does.
+func appendAs(e *Engine, timestamp int64, drafts []event.Draft) error {
+	var data []byte
+	for i := range drafts {
+		b := make([]byte, drafts[i].EncodedBytes())
+		drafts[i].Encode(b, e.log.Seed())
+		data = append(data, b...)
+	}
+	_, err := e.log.Append(commitlog.Batch{Kind: commitlog.FrameEvents, Term: 1, Events: len(drafts), Timestamp: timestamp, Data: data})
+	e.log.Wake()
+	return err
 }

@@ -58,6 +58,14 @@
 // these steps leaves the decision in the log or in the base checkpoint, and the
 // next start goes on with it. Nothing goes before the decision is durable.
 //
+// # Installation
+//
+// A replica that lacks frames which are trimmed elsewhere takes over the base
+// checkpoint of another: Install writes it as its own, resets the log to begin
+// behind it and restores the projections. Where Open finds a base that the log
+// doesn't fit, it resets the log once more; but a log without replicas has
+// nobody to get the rest from, so there that is corruption.
+//
 // # Start
 //
 // Open takes the longest chain of index files from the log's start on, filling

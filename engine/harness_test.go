@@ -50,6 +50,9 @@ func settle(t testing.TB, e *Engine) {
 	_, _, end := e.log.End()
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
+	if end == 0 {
+		return
+	}
 	if err := e.WaitApplied(ctx, end-1); err != nil {
 		t.Fatal(err)
 	}

@@ -55,16 +55,34 @@ func (e *Engine) restoreBase() (place, error) {
 		return place{}, fmt.Errorf("open the base checkpoint %s/%s: %w; it is part of the log: restore it from a replica or a backup", d.Path(), baseName, err)
 	}
 	if at.index >= first {
-		if err := e.log.Trim(at.index); err != nil {
+		if err := e.fit(at); err != nil {
 			return place{}, err
 		}
 		first, position = e.log.First()
 	}
-	if at.index+1 != first || at.position != position {
+	if at.index+1 != first || at.position != position || at.chain != e.log.Base().Chain {
 		return place{}, fmt.Errorf("open the base checkpoint %s/%s: %w: it ends with frame %d at position %d, the log begins with frame %d at %d",
 			d.Path(), baseName, ErrCorrupt, at.index, at.position, first, position)
 	}
 	return at, nil
+}
+
+// fit lets the log begin behind the base checkpoint, which ends later than the
+// log begins: a trim or an installation was cut short.
+func (e *Engine) fit(at place) error {
+	same, err := e.holds(at)
+	if err != nil {
+		return fmt.Errorf("open the base checkpoint: %w", err)
+	}
+	if same {
+		if err := e.log.Trim(at.index); err != nil {
+			return err
+		}
+	}
+	if first, _ := e.log.First(); first != at.index+1 && e.opts.CommitAt == CommitExternal {
+		return e.finishInstall(at)
+	}
+	return nil
 }
 
 // restoreState restores the newest good state checkpoint. start is the state

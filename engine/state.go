@@ -7,6 +7,7 @@ import (
 	"io"
 
 	"github.com/apogeemq/apogee/engine/checkpoint"
+	"github.com/apogeemq/apogee/engine/commitlog"
 	"github.com/apogeemq/apogee/engine/event"
 	"github.com/apogeemq/apogee/engine/projection"
 	"github.com/apogeemq/apogee/engine/projection/group"
@@ -57,6 +58,11 @@ type place struct {
 	// configuration of the group there, as far as it is known: only a base
 	// checkpoint needs it.
 	configuration []byte
+}
+
+// logBase is where the log goes on behind the place.
+func (p place) logBase() commitlog.Base {
+	return commitlog.Base{Index: p.index, Term: p.term, Position: p.position, Timestamp: p.timestamp, Chain: p.chain}
 }
 
 func (p place) header(id event.LogID) checkpoint.Header {

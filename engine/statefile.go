@@ -106,6 +106,15 @@ func removeOldStates(d disk.Disk) error {
 	return err
 }
 
+// removeStates removes all state checkpoints.
+func removeStates(d disk.Disk) error {
+	all, err := listStates(d)
+	for _, index := range all {
+		err = errors.Join(err, removeIfThere(d, stateName(index)))
+	}
+	return err
+}
+
 func removeIfThere(d disk.Disk, name string) error {
 	if err := d.Remove(name); err != nil && !errors.Is(err, disk.ErrNotFound) {
 		return err

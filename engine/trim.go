@@ -212,13 +212,10 @@ func (x *indexer) drop(p *trimPlan, onApply func(func()) error) error {
 			h.run = nil
 		}
 	}
-	x.dropping = true // the applier must not wait for this goroutine now
-	x.changed.Broadcast()
 	x.mu.Unlock()
+	x.setDropping(true)
 	err := onApply(func() { x.queues.DropSegment(base, p.floors) })
-	x.mu.Lock()
-	x.dropping = false
-	x.mu.Unlock()
+	x.setDropping(false)
 	if err != nil {
 		return err
 	}
