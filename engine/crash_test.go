@@ -99,12 +99,49 @@ func live(t *testing.T, d *simdisk.Disk, seed uint64, w *workload, rng *rand.Ran
 			break
 		}
 		if ends := e.log.SegmentEnds(); rng.IntN(4) == 0 && len(ends) > 3 {
-			if err := trimNow(e, ends[len(ends)-2]); err != nil {
+			if err := trimNow(ctx, e, ends[len(ends)-2]); err != nil {
 				break
 			}
 		}
 	}
 	if err := e.Close(); err != nil && !d.Crashed() {
 		t.Fatalf("close: %v", err)
+	}
+}
+
+// TestAStartThatIsCutShortAnywhereLosesNothing crashes a start at every step of
+// building the index, writing the state, and renaming both, and lets the next
+// start go on with what that left.
+func TestAStartThatIsCutShortAnywhereLosesNothing(t *testing.T) {
+	t.Parallel()
+	d := simdisk.New(41, simdisk.Options{})
+	e, w := mustOpen(t, testOptions(d, 41)), newWorkload(41)
+	if _, err := w.run(e, 250); err != nil {
+		t.Fatal(err)
+	}
+	want := dump(t, e)
+	mustClose(t, e)
+	deleteIndex(t, d)
+	for step, whole := uint64(1), false; !whole; step++ {
+		died := d.Clone()
+		died.CrashAfter(step)
+		o := testOptions(died, 41)
+		o.Log.Fatal = func(error) {}
+		if e, _, err := Open(o); err == nil {
+			_ = e.Dump(io.Discard)
+			_ = e.Close()
+		}
+		whole = !died.Crashed()
+		if step%2 == 0 {
+			died = died.Kill()
+		} else {
+			died = died.Crash()
+		}
+		e := mustOpen(t, testOptions(died, 41))
+		repaired(t, e, func() error { return e.Dump(io.Discard) })
+		if got := dump(t, e); got != want {
+			t.Fatalf("after a crash at step %d: %s", step, firstDifference(want, got))
+		}
+		mustClose(t, e)
 	}
 }

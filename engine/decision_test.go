@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"io"
 	"testing"
 
 	"github.com/apogeemq/apogee/engine/commitlog"
@@ -21,7 +22,7 @@ func decided(t *testing.T, seed uint64) (*simdisk.Disk, event.Index, *workload) 
 	settle(t, e)
 	end := e.log.SegmentEnds()[1]
 	e.trimming.Lock() // the trimmer waits
-	if err := decideTrim(e, end); err != nil {
+	if err := decideTrim(t.Context(), e, end); err != nil {
 		t.Fatal(err)
 	}
 	found := d.Clone()
@@ -46,6 +47,7 @@ func TestADecisionToTrimIsCarriedOutAfterACrashAtAnyStep(t *testing.T) {
 		over := !died.Crashed()
 		died = died.Crash()
 		e := mustOpen(t, testOptions(died, 21))
+		repaired(t, e, func() error { return e.Dump(io.Discard) })
 		got := dump(t, e)
 		if first, _ := e.log.First(); first != end+1 || e.Marks().Trimmed != end {
 			t.Fatalf("after a crash at step %d the log begins with frame %d, trimmed %d, expected %d", step, first, e.Marks().Trimmed, end+1)
@@ -75,7 +77,7 @@ func TestTheOldestOffsetsFollowFromTheDecisionWhereverSegmentsWereCut(t *testing
 			t.Fatal(err)
 		}
 		settle(t, leader)
-		if err := decideTrim(leader, leader.log.SegmentEnds()[i]); err != nil {
+		if err := decideTrim(t.Context(), leader, leader.log.SegmentEnds()[i]); err != nil {
 			t.Fatal(err)
 		}
 	}

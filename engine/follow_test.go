@@ -52,7 +52,7 @@ func TestFollowVisitsEveryEventInOrderAndWaitsAtTheEnd(t *testing.T) {
 		t.Fatalf("with a context that is done: %v", err)
 	}
 	settle(t, e)
-	if err := trimNow(e, e.log.SegmentEnds()[0]); err != nil {
+	if err := trimNow(t.Context(), e, e.log.SegmentEnds()[0]); err != nil {
 		t.Fatal(err)
 	}
 	if err := e.Follow(t.Context(), 1, nothing); !errors.Is(err, ErrNotFound) {

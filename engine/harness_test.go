@@ -70,7 +70,7 @@ func settle(t testing.TB, e *Engine) {
 
 // decideTrim appends the decision to drop everything through a frame that ends
 // a segment.
-func decideTrim(e *Engine, through event.Index) error {
+func decideTrim(ctx context.Context, e *Engine, through event.Index) error {
 	trim := event.Trim{Through: through, Cause: event.TrimByAge}
 	for _, s := range e.log.Sealed() {
 		if s.Last == through {
@@ -84,14 +84,14 @@ func decideTrim(e *Engine, through event.Index) error {
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
 	return e.WaitApplied(ctx, position)
 }
 
 // trimNow decides to trim and carries it out.
-func trimNow(e *Engine, through event.Index) error {
-	if err := decideTrim(e, through); err != nil {
+func trimNow(ctx context.Context, e *Engine, through event.Index) error {
+	if err := decideTrim(ctx, e, through); err != nil {
 		return err
 	}
 	return e.carryOutTrim()
@@ -128,9 +128,12 @@ type workload struct {
 	now    int64
 	nextID event.TopicID
 	live   []event.TopicID
-	reborn bool // a deleted topic's id may be used again, as no proposer does
+	names  map[event.TopicID]string // of the live topics
+	reborn bool                     // a deleted topic's id may be used again, as no proposer does
 	queues map[event.Queue][]stored
 	keys   map[string][]stored
+
+	recreated, setBack int // topics under their old name, consumers
 }
 
 type stored struct {
@@ -140,20 +143,28 @@ type stored struct {
 }
 
 func newWorkload(seed uint64) *workload {
-	return &workload{rng: rand.New(rand.NewPCG(seed, 5)), now: 1_700_000_000_000, nextID: 1,
+	return &workload{rng: rand.New(rand.NewPCG(seed, 5)), now: 1_700_000_000_000, nextID: 1, names: make(map[event.TopicID]string),
 		queues: make(map[event.Queue][]stored), keys: make(map[string][]stored)}
 }
 
 // frame draws the next frame: mostly messages; now and then a topic comes,
-// goes or comes again under its old name, and consumers commit, also backwards.
+// goes or comes again under its old name, groups come and go, and consumers
+// commit and are set back.
 func (w *workload) frame() []event.Draft {
 	w.now += w.rng.Int64N(3)
-	switch n := w.rng.IntN(20); {
-	case n == 0 || len(w.live) == 0:
-		return []event.Draft{w.createTopic()}
-	case n == 1 && len(w.live) > 2:
-		return []event.Draft{w.deleteTopic(), w.createTopic()}
-	case n < 4:
+	switch n := w.rng.IntN(40); {
+	case n < 2 || len(w.live) == 0:
+		return []event.Draft{w.createTopic("")}
+	case n == 2 && len(w.live) > 2:
+		gone, _ := w.deleteTopic()
+		return []event.Draft{gone, w.createTopic("")}
+	case n == 3:
+		gone, name := w.deleteTopic()
+		w.recreated++
+		return []event.Draft{gone, w.createTopic(name)}
+	case n == 4:
+		return []event.Draft{w.group()}
+	case n < 8:
 		return []event.Draft{w.commitOffsets()}
 	}
 	var drafts []event.Draft
@@ -163,35 +174,57 @@ func (w *workload) frame() []event.Draft {
 	return drafts
 }
 
-func (w *workload) createTopic() event.Draft {
+// createTopic creates a topic, with a name of its own without one.
+func (w *workload) createTopic(name string) event.Draft {
 	id := w.nextID
 	w.nextID++
+	if name == "" {
+		name = fmt.Sprintf("topic-%d", id)
+	}
 	w.live = append(w.live, id)
-	config := event.TopicConfig{Name: fmt.Sprintf("topic-%d", id%4), ReadQueues: 4, WriteQueues: 4}
-	// A name belongs to one live incarnation: the one before it goes.
+	w.names[id] = name
+	config := event.TopicConfig{Name: name, ReadQueues: 4, WriteQueues: 4}
 	return event.Draft{Kind: event.KindTopic, Topic: id, Payload: event.Bytes(event.AppendTopicConfig(nil, config))}
 }
 
-func (w *workload) deleteTopic() event.Draft {
+func (w *workload) deleteTopic() (event.Draft, string) {
 	i := w.rng.IntN(len(w.live))
 	id := w.live[i]
+	name := w.names[id]
 	if !w.reborn || w.rng.IntN(2) == 0 {
 		w.live = append(w.live[:i], w.live[i+1:]...)
+		delete(w.names, id)
 	}
 	for q := range w.queues {
 		if q.Topic == id {
 			delete(w.queues, q)
 		}
 	}
-	return event.Draft{Kind: event.KindTopicDeleted, Topic: id}
+	return event.Draft{Kind: event.KindTopicDeleted, Topic: id}, name
 }
 
+func (w *workload) group() event.Draft {
+	name := fmt.Sprintf("group-%d", w.rng.IntN(3))
+	if w.rng.IntN(3) == 0 {
+		deletion := event.GroupDeletion{Name: name, Offsets: w.rng.IntN(2) == 0}
+		return event.Draft{Kind: event.KindGroupDeleted, Payload: event.Bytes(event.AppendGroupDeletion(nil, deletion))}
+	}
+	config := event.GroupConfig{Name: name, Attributes: []event.Attribute{{Key: "retryMaxTimes", Value: fmt.Sprint(w.now)}}}
+	return event.Draft{Kind: event.KindGroup, Payload: event.Bytes(event.AppendGroupConfig(nil, config))}
+}
+
+// commitOffsets commits, and sets the last consumer back to where it was.
 func (w *workload) commitOffsets() event.Draft {
 	var commits []event.OffsetCommit
 	for range 1 + w.rng.IntN(3) {
 		commits = append(commits, event.OffsetCommit{
 			Group: fmt.Sprintf("group-%d", w.rng.IntN(3)), Queue: w.queue(), Offset: event.Offset(w.rng.IntN(50)), Client: "client",
 		})
+	}
+	if back := commits[len(commits)-1]; back.Offset > 20 {
+		w.setBack++
+		back.Offset -= 20
+		commits = append(commits, back)
 	}
 	return event.Draft{Kind: event.KindOffsets, Payload: event.Bytes(event.AppendOffsetCommits(nil, commits))}
 }

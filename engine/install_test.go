@@ -21,7 +21,7 @@ func leaderOfTrimmedLog(t *testing.T, seed uint64) (*Engine, []byte) {
 			t.Fatal(err)
 		}
 		settle(t, e)
-		if err := trimNow(e, e.log.SegmentEnds()[0]); err != nil {
+		if err := trimNow(t.Context(), e, e.log.SegmentEnds()[0]); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -119,7 +119,7 @@ func TestReadersSeeWholeQueuesWhileRunsAreWrittenMergedAndTrimmed(t *testing.T) 
 			t.Fatal(err)
 		}
 		if ends := e.log.SegmentEnds(); len(ends) > 3 {
-			if err := trimNow(e, ends[0]); err != nil {
+			if err := trimNow(t.Context(), e, ends[0]); err != nil {
 				t.Fatal(err)
 			}
 		}

@@ -29,7 +29,7 @@ func trimmed(t *testing.T, o Options) (*Engine, event.Queue) {
 		t.Fatal(err)
 	}
 	settle(t, e)
-	if err := trimNow(e, e.log.SegmentEnds()[1]); err != nil {
+	if err := trimNow(t.Context(), e, e.log.SegmentEnds()[1]); err != nil {
 		t.Fatal(err)
 	}
 	return e, idle
@@ -74,7 +74,7 @@ func TestTheBaseCheckpointKeepsTheConfigurationOfTheGroup(t *testing.T) {
 			t.Errorf("trim %d: configuration %q, %v", round+1, h.Configuration, err)
 		}
 		if ends := e.log.SegmentEnds(); round == 0 && len(ends) > 0 {
-			if err := trimNow(e, ends[0]); err != nil {
+			if err := trimNow(t.Context(), e, ends[0]); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -139,7 +139,7 @@ func TestATrimThatWasCutShortIsEndedAtTheNextStart(t *testing.T) {
 	// Without room for the base nothing is trimmed.
 	e = mustOpen(t, o)
 	d.Set(rules(t, "write:base*:*=ENOSPC"))
-	if err := trimNow(e, e.log.SegmentEnds()[0]); !errors.Is(err, disk.ErrNoSpace) {
+	if err := trimNow(t.Context(), e, e.log.SegmentEnds()[0]); !errors.Is(err, disk.ErrNoSpace) {
 		t.Fatalf("trim without space: %v", err)
 	}
 	if now, _ := e.log.First(); now != first {
@@ -147,7 +147,7 @@ func TestATrimThatWasCutShortIsEndedAtTheNextStart(t *testing.T) {
 	}
 	w.check(t, e)
 	d.Set(nil)
-	if err := trimNow(e, e.log.SegmentEnds()[0]); err != nil {
+	if err := trimNow(t.Context(), e, e.log.SegmentEnds()[0]); err != nil {
 		t.Fatal(err)
 	}
 	w.check(t, e)

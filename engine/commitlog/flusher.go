@@ -114,6 +114,7 @@ func (f *flusher) loop() {
 		f.runTask()
 		f.submitSync()
 		f.submitWrites()
+		f.submitSync() // a write that waits for the next segment asks for one
 		if f.finished() {
 			return
 		}
