@@ -31,10 +31,11 @@ func (e *Engine) applyLoop() {
 // promise is Committed, and at low load a reply shouldn't wait for another
 // goroutine to wake up, nor for the projections.
 func (e *Engine) marksMoved() {
+	m := e.log.Marks()
+	e.opts.OnWritten(m.Written)
 	if e.opts.CommitAt == CommitExternal {
 		return
 	}
-	m := e.log.Marks()
 	through := m.Durable
 	if e.opts.CommitAt == CommitWritten {
 		through = m.Written

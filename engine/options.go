@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/apogeemq/apogee/engine/commitlog"
+	"github.com/apogeemq/apogee/engine/event"
 	"github.com/apogeemq/apogee/engine/projection/queue"
 )
 
@@ -45,6 +46,9 @@ type Options struct {
 	FlushInterval time.Duration
 	// Source supplies batches when the log could write more; see commitlog.Options.
 	Source func(atLeast int)
+	// OnWritten is called by the flusher, with Written, after a mark of the log
+	// has moved. It must not block.
+	OnWritten func(event.Index)
 	// OnCommitted is called when Committed has moved, on the goroutine that
 	// moved it: the flusher's, or that of Commit's caller. It must not block.
 	OnCommitted func(Marks)
@@ -65,6 +69,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.Log.Fatal == nil {
 		o.Log.Fatal = func(err error) { panic("FATAL: " + err.Error()) }
+	}
+	if o.OnWritten == nil {
+		o.OnWritten = func(event.Index) {}
 	}
 	if o.OnCommitted == nil {
 		o.OnCommitted = func(Marks) {}

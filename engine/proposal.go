@@ -20,11 +20,24 @@ const (
 	OutcomeUnknown
 )
 
+// Wait is the mark at which a proposal completes.
+type Wait uint8
+
+const (
+	// WaitCommitted: the mark that the configuration names.
+	WaitCommitted Wait = iota
+	// WaitWritten: the write has completed here. It survives the death of this
+	// process and nothing worse (RocketMQ's waitStoreMsgOK=false).
+	WaitWritten
+)
+
 // Proposal asks for events to be stored: all or nothing, side by side in one
 // frame. The caller owns it and may use it again after Complete returned.
 type Proposal struct {
 	// Drafts to store. Those with event.StreamQueue all go to the same queue.
 	Drafts []event.Draft
+	// Wait says what Completion waits for.
+	Wait Wait
 	// Completion is told the outcome, once, unless Propose returned an error.
 	Completion Completion
 
@@ -56,6 +69,7 @@ func (p *Proposal) PositionOf(i int) event.Position {
 
 // Completion receives the outcome of a proposal.
 type Completion interface {
-	// Complete is called in log order by one goroutine and must not block.
+	// Complete is called by one goroutine at a time and must not block. The
+	// proposals with the same Wait complete in log order.
 	Complete(p *Proposal)
 }

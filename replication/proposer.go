@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sort"
 	"sync"
 	"time"
 
@@ -46,11 +47,14 @@ type Proposer struct {
 	inflight []*batch // in the log, not committed, oldest first
 	spare    []*batch
 	next     map[event.Queue]event.Offset // Applied plus what is on its way
+	clock    int64                        // Unix milliseconds, not more than lateCheck ago
+	early    int                          // proposals in flight that wait for Written only
 	waiting  int                          // bytes
 	stopped  bool
 	room     chan struct{} // closed when bytes were released while somebody waits
 
 	completing sync.Mutex // completions run one at a time
+	ready      []*batch   // of the completion under way
 }
 
 // batch is the data of one frame and the proposals in it.
@@ -61,18 +65,21 @@ type batch struct {
 	heap   []byte // kept for another time
 	events int
 	parts  []part
-	ticket commitlog.Ticket
-	since  int64 // when it was appended, Unix milliseconds
-	late   bool  // completed as late; nobody waits any more
+	early  int // parts that wait for Written only and are not complete
+	done   int // parts that are complete
+
+	appended bool // to the log, as ticket says
+	ticket   commitlog.Ticket
 }
 
 type part struct {
-	proposal *engine.Proposal
-	at       int // of its first event in data
+	proposal *engine.Proposal // nil once it is complete
+	at       int              // of its first event in data
+	since    int64            // not before it was proposed, Unix milliseconds
 }
 
 func newProposer(o ProposerOptions) *Proposer {
-	return &Proposer{opts: o, open: &batch{}, next: make(map[event.Queue]event.Offset)}
+	return &Proposer{opts: o, open: &batch{}, next: make(map[event.Queue]event.Offset), clock: o.Now()}
 }
 
 // attach connects the proposer to an engine that is open.
@@ -181,7 +188,10 @@ func (p *Proposer) gatherLocked(proposal *engine.Proposal, n int) (idle bool) {
 		to += size
 	}
 	b.events += len(proposal.Drafts)
-	b.parts = append(b.parts, part{proposal: proposal, at: at})
+	b.parts = append(b.parts, part{proposal: proposal, at: at, since: p.clock + lateCheck.Milliseconds()})
+	if proposal.Wait == engine.WaitWritten {
+		b.early++
+	}
 	p.waiting += n
 	return idle
 }
@@ -294,9 +304,8 @@ func (p *Proposer) source(atLeast int) {
 	default:
 		return
 	}
-	b.since = p.opts.Now()
 	ticket, err := p.log.Append(commitlog.Batch{
-		Kind: commitlog.FrameEvents, Term: p.term, Events: b.events, Timestamp: b.since, Data: b.data, Sum: b.sum, Lease: b.lease,
+		Kind: commitlog.FrameEvents, Term: p.term, Events: b.events, Timestamp: p.opts.Now(), Data: b.data, Sum: b.sum, Lease: b.lease,
 	})
 	if err != nil {
 		// A full disk: the batch waits for space, and admitLocked refuses others.
@@ -305,8 +314,44 @@ func (p *Proposer) source(atLeast int) {
 		*from = append([]*batch{b}, *from...)
 		return
 	}
-	b.ticket = ticket
+	b.ticket, b.appended = ticket, true
 	p.inflight = append(p.inflight, b)
+	p.early += b.early
+}
+
+// written completes the proposals that wait for no more. It runs on the
+// flusher's goroutine.
+func (p *Proposer) written(through event.Index) {
+	p.mu.Lock()
+	none := p.early == 0
+	p.mu.Unlock()
+	if none {
+		return
+	}
+	p.completing.Lock()
+	defer p.completing.Unlock()
+	p.mu.Lock()
+	p.ready = p.ready[:0]
+	for _, b := range p.inflight {
+		if b.ticket.Index <= through && b.early > 0 {
+			p.ready = append(p.ready, b)
+		}
+	}
+	p.mu.Unlock()
+	for _, b := range p.ready {
+		b.complete(b.parts, p.takeEarly(b), engine.OutcomeCommitted, waitsForWritten)
+	}
+}
+
+// takeEarly forgets that parts of a batch wait for Written only, and says how
+// many did.
+func (p *Proposer) takeEarly(b *batch) int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	n := b.early
+	p.early -= n
+	b.early = 0
+	return n
 }
 
 // committed completes the proposals of all frames that are committed. It runs
@@ -319,9 +364,7 @@ func (p *Proposer) committed(m engine.Marks) {
 		if b == nil {
 			return
 		}
-		if !b.late {
-			complete(b, engine.OutcomeCommitted)
-		}
+		b.complete(b.parts, len(b.parts)-b.done, engine.OutcomeCommitted, everyProposal)
 		p.recycle(b)
 	}
 }
@@ -334,20 +377,33 @@ func (p *Proposer) nextCommitted(through event.Index) *batch {
 	}
 	b := p.inflight[0]
 	p.inflight = append(p.inflight[:0], p.inflight[1:]...)
+	p.early -= b.early
 	return b
 }
 
-func complete(b *batch, outcome engine.Outcome) {
-	for i := range b.parts {
-		pr := b.parts[i].proposal
-		pr.Outcome = outcome
-		pr.Position = b.ticket.Position + event.Position(b.parts[i].at)
-		pr.Timestamp = b.ticket.Timestamp
-		pr.Following = len(b.parts) - 1 - i
-		b.parts[i].proposal = nil
+// complete tells the outcome to the count proposals among parts that are not
+// complete and that chosen holds for.
+func (b *batch) complete(parts []part, count int, outcome engine.Outcome, chosen func(*engine.Proposal) bool) {
+	for i := range parts {
+		pr := parts[i].proposal
+		if pr == nil || !chosen(pr) {
+			continue
+		}
+		count--
+		pr.Outcome, pr.Following = outcome, count
+		if outcome != engine.OutcomeUnknown {
+			pr.Position = b.ticket.Position + event.Position(parts[i].at)
+			pr.Timestamp = b.ticket.Timestamp
+		}
+		parts[i].proposal = nil
+		b.done++
 		pr.Completion.Complete(pr)
 	}
 }
+
+func everyProposal(*engine.Proposal) bool { return true }
+
+func waitsForWritten(p *engine.Proposal) bool { return p.Wait == engine.WaitWritten }
 
 // What is kept for the next batches: so many, so many of them with memory of
 // their own, and so much of it each.
@@ -378,24 +434,54 @@ func (p *Proposer) recycle(b *batch) {
 	}
 }
 
-// expire completes as late what was appended longer ago than FlushTimeout. The
-// batches stay in flight: their bytes count until the disk has answered.
+// expire completes what was proposed longer ago than FlushTimeout: as late
+// where it is in the log, else, where the disk has not even let it be
+// appended, as unknown. The batches stay: their bytes count until the disk has
+// answered.
 func (p *Proposer) expire() {
 	p.completing.Lock()
 	defer p.completing.Unlock()
-	limit := p.opts.Now() - p.opts.FlushTimeout.Milliseconds()
 	p.mu.Lock()
-	var late []*batch
-	for _, b := range p.inflight {
-		if b.since <= limit && !b.late {
-			b.late = true
-			late = append(late, b)
+	p.clock = p.opts.Now()
+	limit := p.clock - p.opts.FlushTimeout.Milliseconds()
+	if p.open.lateParts(limit) > 0 {
+		p.closed = append(p.closed, p.open) // so that nothing is added to it
+		p.open = p.takeSpareLocked()
+	}
+	p.ready = append(append(p.ready[:0], p.inflight...), p.closed...)
+	p.mu.Unlock()
+	for _, b := range p.ready {
+		p.expireParts(b, b.lateParts(limit))
+	}
+}
+
+// lateParts is how many parts were proposed before limit: the first ones.
+func (b *batch) lateParts(limit int64) int {
+	return sort.Search(len(b.parts), func(i int) bool { return b.parts[i].since > limit })
+}
+
+func (p *Proposer) expireParts(b *batch, count int) {
+	waiting, early := 0, 0
+	for _, part := range b.parts[:count] {
+		if part.proposal != nil {
+			waiting++
+			if waitsForWritten(part.proposal) {
+				early++
+			}
 		}
 	}
-	p.mu.Unlock()
-	for _, b := range late {
-		complete(b, engine.OutcomeFlushTimeout)
+	if waiting == 0 {
+		return
 	}
+	p.mu.Lock()
+	outcome := engine.OutcomeUnknown
+	b.early -= early
+	if b.appended {
+		outcome = engine.OutcomeFlushTimeout
+		p.early -= early
+	}
+	p.mu.Unlock()
+	b.complete(b.parts[:count], waiting, outcome, everyProposal)
 }
 
 // drain refuses further proposals and waits until all that were accepted are

@@ -33,8 +33,9 @@ type Single struct {
 // firstTerm is the term of a log that no election has happened in.
 const firstTerm event.Term = 1
 
-// lateCheck is how often proposals are checked for a late flush.
-const lateCheck = 100 * time.Millisecond
+// lateCheck is how often proposals are checked for a late flush. It is also
+// how exactly a proposal's age is known.
+const lateCheck = 50 * time.Millisecond
 
 // drainTime bounds how long Close waits for the disk.
 const drainTime = 30 * time.Second
@@ -52,6 +53,7 @@ func OpenSingle(o SingleOptions) (*Single, commitlog.Recovery, error) {
 	o.Engine.Admit = t.admit
 	o.Engine.Log.Create = creation
 	o.Engine.Source = p.source
+	o.Engine.OnWritten = p.written
 	o.Engine.OnCommitted = p.committed
 	e, recovery, err := engine.Open(o.Engine)
 	if err != nil {

@@ -40,6 +40,7 @@ type fakeLog struct {
 	kept      []func()
 	proposals int
 	drafts    []event.Draft // of the last proposal
+	wait      engine.Wait   // of the last proposal
 	onBounds  func()        // called once, before Bounds looks
 	readError error
 	collide   bool // all keys have the same hash
@@ -73,6 +74,7 @@ func (l *fakeLog) Propose(p *engine.Proposal) error {
 	}
 	l.proposals++
 	l.drafts = append(l.drafts[:0], p.Drafts...)
+	l.wait = p.Wait
 	l.timestamp++
 	p.Outcome, p.Position, p.Offset, p.Timestamp = l.outcome, l.position, -1, l.timestamp
 	var stored []storedEvent

@@ -384,3 +384,31 @@ func TestUnknownRequestIsAnsweredAsRocketMQDoes(t *testing.T) {
 		t.Errorf("remark %q", got.Remark)
 	}
 }
+
+func TestAProducerMayWaitForLess(t *testing.T) {
+	t.Parallel()
+	h := start(t, nil)
+	for property, want := range map[string]engine.Wait{
+		"": engine.WaitCommitted, "WAIT\x01true\x02": engine.WaitCommitted, "WAIT\x01TRUE\x02": engine.WaitCommitted,
+		"WAIT\x01false\x02": engine.WaitWritten, "WAIT\x01no\x02": engine.WaitWritten,
+	} {
+		for _, batch := range []string{"false", "true"} {
+			body := []byte("x")
+			if batch == "true" {
+				body = batchBody("x", "y")
+			}
+			h.want(h.call(remoting.RequestSendMessageV2, sendFields(0).with("i", property).with("m", batch), body), remoting.ResponseSuccess)
+			h.log.with(func(l *fakeLog) {
+				if l.wait != want {
+					t.Errorf("properties %q, batch %s: the proposal waits for %d, want %d", property, batch, l.wait, want)
+				}
+			})
+		}
+	}
+	h.want(h.call(remoting.RequestUpdateConsumerOffset, offsetFields(0).with("commitOffset", "1"), nil), remoting.ResponseSuccess)
+	h.log.with(func(l *fakeLog) {
+		if l.wait != engine.WaitCommitted {
+			t.Error("what is proposed next waits for less, too")
+		}
+	})
+}

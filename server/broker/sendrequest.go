@@ -63,6 +63,7 @@ func (r *sendRequest) addMessage(body []byte, h *sendHeader) error {
 		return err
 	}
 	r.uniqueKey = append(r.uniqueKey[:0], known.UniqueKey...)
+	r.proposal.Wait = waitOf(known)
 	var made []byte
 	if len(known.UniqueKey) == 0 {
 		r.uniqueKey = r.sender.keys.Append(r.uniqueKey, r.started.UnixMilli())
@@ -93,6 +94,7 @@ func (r *sendRequest) addBatch(body []byte, h *sendHeader) error {
 	}
 	known := record.Properties(h.properties).Known()
 	r.uniqueKey = append(r.uniqueKey[:0], known.UniqueKey...)
+	r.proposal.Wait = waitOf(known)
 	r.grow(count)
 	for len(body) > 0 {
 		item, rest, err := record.SplitBatch(body)
@@ -126,6 +128,14 @@ func (r *sendRequest) countBatch(body []byte) (int, error) {
 			count, r.sender.config.Limits.BatchMessages)
 	}
 	return count, nil
+}
+
+// waitOf is the mark that a producer waits for.
+func waitOf(known record.Known) engine.Wait {
+	if known.Waits() {
+		return engine.WaitCommitted
+	}
+	return engine.WaitWritten
 }
 
 // admit refuses what can't be stored as an ordinary message.

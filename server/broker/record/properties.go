@@ -3,6 +3,7 @@ package record
 import (
 	"bytes"
 	"iter"
+	"strings"
 )
 
 const (
@@ -26,6 +27,7 @@ const (
 	propertyCluster       = "CLUSTER"
 	propertyPopCheckpoint = "POP_CK"
 	propertyInnerNumber   = "INNER_NUM"
+	propertyWaitStored    = "WAIT"
 )
 
 // Properties is an encoded properties string. It is read in place.
@@ -83,6 +85,13 @@ type Known struct {
 	DeliverMillis []byte
 	Transaction   []byte
 	InnerNumber   []byte
+	WaitStored    []byte
+}
+
+// Waits reports whether the producer waits until the message is as safe as the
+// broker makes it: it does unless it says otherwise (waitStoreMsgOK).
+func (k *Known) Waits() bool {
+	return k.WaitStored == nil || strings.EqualFold(string(k.WaitStored), "true")
 }
 
 // Known finds the known properties in one walk. When a name is there twice,
@@ -109,6 +118,8 @@ func (p Properties) Known() Known {
 			k.Transaction = value
 		case propertyInnerNumber:
 			k.InnerNumber = value
+		case propertyWaitStored:
+			k.WaitStored = value
 		}
 	}
 	return k
