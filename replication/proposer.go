@@ -47,7 +47,6 @@ type Proposer struct {
 	inflight []*batch // in the log, not committed, oldest first
 	spare    []*batch
 	next     map[event.Queue]event.Offset // Applied plus what is on its way
-	clock    int64                        // Unix milliseconds, not more than lateCheck ago
 	early    int                          // proposals in flight that wait for Written only
 	waiting  int                          // bytes
 	stopped  bool
@@ -75,11 +74,11 @@ type batch struct {
 type part struct {
 	proposal *engine.Proposal // nil once it is complete
 	at       int              // of its first event in data
-	since    int64            // not before it was proposed, Unix milliseconds
+	since    int64            // when it was proposed, Unix milliseconds
 }
 
 func newProposer(o ProposerOptions) *Proposer {
-	return &Proposer{opts: o, open: &batch{}, next: make(map[event.Queue]event.Offset), clock: o.Now()}
+	return &Proposer{opts: o, open: &batch{}, next: make(map[event.Queue]event.Offset)}
 }
 
 // attach connects the proposer to an engine that is open.
@@ -103,12 +102,13 @@ func (p *Proposer) Propose(proposal *engine.Proposal) error {
 	if most := p.log.DataBytesMax(); n > most {
 		return fmt.Errorf("propose %d bytes: %w; at most %d are allowed", n, engine.ErrTooLarge, most)
 	}
+	now := p.opts.Now()
 	p.mu.Lock()
 	if err := p.admitLocked(proposal, n); err != nil {
 		p.mu.Unlock()
 		return err
 	}
-	idle := p.gatherLocked(proposal, n)
+	idle := p.gatherLocked(proposal, n, now)
 	p.mu.Unlock()
 	if idle {
 		p.log.Wake()
@@ -160,9 +160,9 @@ func frees(proposal *engine.Proposal) bool {
 	return len(proposal.Drafts) == 1 && proposal.Drafts[0].Kind == event.KindTrim
 }
 
-// gatherLocked encodes the proposal into the open batch and reports whether
-// the flusher may be idle.
-func (p *Proposer) gatherLocked(proposal *engine.Proposal, n int) (idle bool) {
+// gatherLocked encodes the proposal, made at now, into the open batch and
+// reports whether the flusher is to look for it.
+func (p *Proposer) gatherLocked(proposal *engine.Proposal, n int, now int64) (idle bool) {
 	b := p.open
 	if frees(proposal) {
 		p.leaveTailLocked()
@@ -188,8 +188,9 @@ func (p *Proposer) gatherLocked(proposal *engine.Proposal, n int) (idle bool) {
 		to += size
 	}
 	b.events += len(proposal.Drafts)
-	b.parts = append(b.parts, part{proposal: proposal, at: at, since: p.clock + lateCheck.Milliseconds()})
+	b.parts = append(b.parts, part{proposal: proposal, at: at, since: now})
 	if proposal.Wait == engine.WaitWritten {
+		idle = idle || b.early == 0
 		b.early++
 	}
 	p.waiting += n
@@ -298,7 +299,7 @@ func (p *Proposer) source(atLeast int) {
 	case len(*from) > 0:
 		b = (*from)[0]
 		*from = append((*from)[:0], (*from)[1:]...)
-	case len(p.open.data) >= atLeast:
+	case len(p.open.data) >= atLeast || p.open.early > 0 && p.writesNothing():
 		b = p.open
 		p.open = p.takeSpareLocked()
 	default:
@@ -317,6 +318,14 @@ func (p *Proposer) source(atLeast int) {
 	b.ticket, b.appended = ticket, true
 	p.inflight = append(p.inflight, b)
 	p.early += b.early
+}
+
+// writesNothing reports whether all that was appended is written: then a small
+// batch need not wait for the sync that runs, if somebody waits for its write
+// only.
+func (p *Proposer) writesNothing() bool {
+	m := p.log.Marks()
+	return m.Written == m.Appended
 }
 
 // written completes the proposals that wait for no more. It runs on the
@@ -442,8 +451,7 @@ func (p *Proposer) expire() {
 	p.completing.Lock()
 	defer p.completing.Unlock()
 	p.mu.Lock()
-	p.clock = p.opts.Now()
-	limit := p.clock - p.opts.FlushTimeout.Milliseconds()
+	limit := p.opts.Now() - p.opts.FlushTimeout.Milliseconds()
 	if p.open.lateParts(limit) > 0 {
 		p.closed = append(p.closed, p.open) // so that nothing is added to it
 		p.open = p.takeSpareLocked()
@@ -455,9 +463,10 @@ func (p *Proposer) expire() {
 	}
 }
 
-// lateParts is how many parts were proposed before limit: the first ones.
+// lateParts is how many parts were proposed before limit, of which the clock's
+// step is part: the first ones.
 func (b *batch) lateParts(limit int64) int {
-	return sort.Search(len(b.parts), func(i int) bool { return b.parts[i].since > limit })
+	return sort.Search(len(b.parts), func(i int) bool { return b.parts[i].since >= limit })
 }
 
 func (p *Proposer) expireParts(b *batch, count int) {

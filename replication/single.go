@@ -33,8 +33,7 @@ type Single struct {
 // firstTerm is the term of a log that no election has happened in.
 const firstTerm event.Term = 1
 
-// lateCheck is how often proposals are checked for a late flush. It is also
-// how exactly a proposal's age is known.
+// lateCheck is how often proposals are checked for a late flush.
 const lateCheck = 50 * time.Millisecond
 
 // drainTime bounds how long Close waits for the disk.
