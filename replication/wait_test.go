@@ -129,9 +129,7 @@ func TestWhatCannotBeAppendedInTimeIsInDoubt(t *testing.T) {
 	p := newProposer(ProposerOptions{FlushTimeout: time.Second, Now: func() int64 { return now }})
 	completed := make(waiter, 10)
 	proposal := &engine.Proposal{Drafts: []event.Draft{{Kind: event.KindOffsets, Payload: event.Bytes("x")}}, Completion: completed}
-	p.mu.Lock()
-	p.gatherLocked(proposal, proposal.EncodedBytes(), now)
-	p.mu.Unlock()
+	p.open.data, p.open.parts, p.waiting = []byte("x"), []part{{proposal: proposal, since: now}}, 1
 	now += 1000
 	p.expire()
 	if len(completed) != 0 {

@@ -2,13 +2,15 @@ package broker
 
 import (
 	"context"
+	"slices"
 	"testing"
 	"time"
 
 	"github.com/apogeemq/apogee/server/remoting"
 )
 
-// requestCodes are the requests that have handlers.
+// requestCodes are requests with seeds, by their index. All others that have
+// handlers follow.
 var requestCodes = []int32{10, 11, 14, 15, 29, 30, 31, 32, 34, 35, 38, 41, 42, 310, 320, 361}
 
 // FuzzHandleTakesAnyRequest feeds handlers with headers and bodies of any
@@ -40,6 +42,13 @@ func FuzzHandleTakesAnyRequest(f *testing.F) {
 	if err != nil {
 		f.Fatal(err)
 	}
+	codes := slices.Clone(requestCodes)
+	for code := range b.handlers {
+		if !slices.Contains(codes, code) {
+			codes = append(codes, code)
+		}
+	}
+	slices.Sort(codes[len(requestCodes):])
 	b.clients.notify = func(*remoting.Conn, string) {}
 	f.Cleanup(func() {
 		if err := b.Close(); err != nil {
@@ -51,7 +60,7 @@ func FuzzHandleTakesAnyRequest(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, code byte, header, body []byte) {
 		rt := remoting.ReplyTo{Conn: new(remoting.Conn), Oneway: true}
-		cmd := &remoting.Command{Code: requestCodes[int(code)%len(requestCodes)], Body: body, Version: 479}
+		cmd := &remoting.Command{Code: codes[int(code)%len(codes)], Body: body, Version: 479}
 		for len(header) > 0 {
 			var key, value []byte
 			key, header = cutZero(header)
