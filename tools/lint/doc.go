@@ -11,6 +11,8 @@
 //   - Layout: what may stand at the top level, and package names that say
 //     nothing (layout.go).
 //   - Leftovers: marks of unfinished work (leftovers.go).
+//   - Protocol: each request code has its row in docs/PROTOCOL.md
+//     (protocol.go).
 //
 // A rule is a function from parsed files to findings. Each has a test with
 // small bad samples that it must find, and one test runs all of them over the

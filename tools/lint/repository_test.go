@@ -39,6 +39,21 @@ func TestTheRepositoryKeepsItsRules(t *testing.T) {
 	}
 }
 
+func TestTheProtocolPageNamesEveryCode(t *testing.T) {
+	t.Parallel()
+	files, err := Load(repository())
+	if err != nil {
+		t.Fatal(err)
+	}
+	page, err := fs.ReadFile(repository(), "docs/PROTOCOL.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, finding := range CheckProtocolPage(files, string(page)) {
+		t.Error(finding)
+	}
+}
+
 func TestTheTopLevelHoldsOnlyWhatBelongsThere(t *testing.T) {
 	t.Parallel()
 	entries, err := fs.ReadDir(repository(), ".")

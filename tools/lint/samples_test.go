@@ -201,3 +201,14 @@ func TestABrokenFileIsAnErrorWithItsName(t *testing.T) {
 		t.Errorf("got %v, want an error naming engine/a.go", err)
 	}
 }
+
+func TestCodesAndRowsBelongTogether(t *testing.T) {
+	t.Parallel()
+	code := "package remoting\n\nconst (\n\tRequestA int32 = 10\n\tRequestB int32 = 11 // why\n\tResponseC int32 = 12\n)\n"
+	page := func(text string) func([]*File) []Finding {
+		return func(files []*File) []Finding { return CheckProtocolPage(files, text) }
+	}
+	run(t, page("| 10 | A | yes | |\n| 11 | B | no | |\n"), []sample{{codesFile, code, ""}})
+	run(t, page("| 10 | A | yes | |\n"), []sample{{codesFile, code, "RequestB (11) has no row"}})
+	run(t, page("| 10 | A | yes | |\n| 11 | B | no | |\n| 99 | Z | no | |\n"), []sample{{codesFile, code, "code 99 is not in"}})
+}
