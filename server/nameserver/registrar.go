@@ -7,6 +7,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/apogeemq/apogee/server/remoting"
 )
 
 // Defaults of a RegistrarConfig.
@@ -54,6 +56,8 @@ type RegistrarConfig struct {
 	Nameservers []string // host:port each
 	Broker      Broker
 	Topics      TopicSource
+	// Dial connects to one of Nameservers. nil: a plain connection.
+	Dial        func(ctx context.Context, address string) (*remoting.Client, error)
 	Period      time.Duration // DefaultPeriod when 0
 	Retry       time.Duration // DefaultRetry when 0
 	CallTimeout time.Duration // DefaultCallTimeout when 0
@@ -74,6 +78,11 @@ type Registrar struct {
 // NewRegistrar starts to register the broker. Nothing here ever waits for a
 // nameserver.
 func NewRegistrar(c RegistrarConfig) *Registrar {
+	if c.Dial == nil {
+		c.Dial = func(ctx context.Context, address string) (*remoting.Client, error) {
+			return remoting.Dial(ctx, address, remoting.ClientOptions{})
+		}
+	}
 	if c.Period == 0 {
 		c.Period = DefaultPeriod
 	}

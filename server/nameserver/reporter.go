@@ -125,7 +125,7 @@ func (t TopicConfig) equal(o TopicConfig) bool {
 func (p *reporter) connect(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, p.registrar.config.CallTimeout)
 	defer cancel()
-	client, err := remoting.Dial(ctx, p.address, remoting.ClientOptions{})
+	client, err := p.registrar.config.Dial(ctx, p.address)
 	if err != nil {
 		return fmt.Errorf("connect: %w", err)
 	}

@@ -29,6 +29,8 @@ type Config struct {
 	AllowAnonymous bool          // allowAnonymous
 	IdleTime       time.Duration // serverChannelMaxIdleTimeSeconds
 	ConnectionsMax int           // maxConnections
+	FrameTime      time.Duration // frameMaxTimeSeconds
+	Transport      Transport     // who encrypts, who is believed
 
 	Nameservers        []string // namesrvAddr: host:port each
 	NameserverEmbedded bool     // namesrvEnable
@@ -122,7 +124,13 @@ func LoadRole(role Role, path string, pairs []string) (Config, error) {
 		}
 		values[key] = value
 	}
-	return parse(role, values)
+	foreign, err := readTLSFile(values)
+	if err != nil {
+		return Config{}, err
+	}
+	c, err := parse(role, values)
+	c.unknown = append(c.unknown, foreign...)
+	return c, err
 }
 
 func readFile(path string, values map[string]string) error {
@@ -216,6 +224,7 @@ func (c *Config) check() []error {
 	default:
 		refuse("namesrvEnable=false without namesrvAddr: no client would find this broker; set namesrvAddr=host:port")
 	}
+	wrong = append(wrong, c.Transport.check()...)
 	if need := 4*int64(c.MessageBytesMax) + 1<<20; c.runsBroker() && c.SegmentBytes < need {
 		refuse("mappedFileSizeCommitLog=%d is too small for maxMessageSize=%d: use at least %d", c.SegmentBytes, c.MessageBytesMax, need)
 	}

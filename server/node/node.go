@@ -138,7 +138,10 @@ func (n *Node) serveOperators(context.Context) error {
 // serveListeners takes requests: the nameserver for good, the broker to say
 // that it is starting.
 func (n *Node) serveListeners(context.Context) error {
-	options := remoting.Options{ConnectionsMax: n.config.ConnectionsMax, IdleTimeout: n.config.IdleTime, Logger: n.log}
+	options, err := n.connectionOptions()
+	if err != nil {
+		return err
+	}
 	if n.listeners.nameserver != nil {
 		if err := n.serveNameserver(options); err != nil {
 			return err
@@ -250,7 +253,12 @@ func (n *Node) openBroker(ctx context.Context) error {
 	if n.nameserver != nil {
 		nameservers = append(nameservers[:len(nameservers):len(nameservers)], reachableHere(n.addresses.Nameserver).String())
 	}
+	dial, err := n.dialNameservers()
+	if err != nil {
+		return err
+	}
 	n.registrar = nameserver.NewRegistrar(nameserver.RegistrarConfig{
+		Dial:        dial,
 		Nameservers: nameservers, Period: n.config.RegistrationPeriod, Log: n.log,
 		Topics: registeredTopics{table: b, startedMillis: wallClock()},
 		Broker: nameserver.Broker{Cluster: n.config.ClusterName, Name: n.config.BrokerName, Address: n.client,

@@ -195,3 +195,41 @@ func either(words []string) string {
 	}
 	return strings.Join(words[:last], ", ") + " or " + words[last]
 }
+
+// optional is text that may be left out.
+func optional(name, fallback, doc string, field func(*Config) *string) setting {
+	s := text(name, fallback, doc, field)
+	required := s.set
+	s.allowed = "1 to 255 characters, or nothing"
+	s.set = func(c *Config, v string) error {
+		if v == "" {
+			*field(c) = ""
+			return nil
+		}
+		return required(c, v)
+	}
+	return s
+}
+
+// networks are addresses, or address ranges as 10.0.0.0/8.
+func networks(name, fallback, doc string, field func(*Config) *[]netip.Prefix) setting {
+	return setting{name, fallback, "IP addresses or ranges (10.0.0.0/8), with ; between several, or nothing", doc, func(c *Config, v string) error {
+		var all []netip.Prefix
+		for _, part := range strings.Split(v, ";") {
+			if part = strings.TrimSpace(part); part == "" {
+				continue
+			}
+			prefix, err := netip.ParsePrefix(part)
+			if err != nil {
+				address, err := netip.ParseAddr(part)
+				if err != nil || address.Zone() != "" {
+					return errNotAllowed
+				}
+				prefix = netip.PrefixFrom(address.Unmap(), address.Unmap().BitLen())
+			}
+			all = append(all, prefix.Masked())
+		}
+		*field(c) = all
+		return nil
+	}}
+}

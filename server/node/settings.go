@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"github.com/apogeemq/apogee/server/nameserver"
+	"github.com/apogeemq/apogee/server/remoting"
+	"github.com/apogeemq/apogee/server/remoting/certificate"
 )
 
 // fastPortDistance: RocketMQ's clients expect a second port for everything but
@@ -40,6 +42,40 @@ var settings = []setting{
 		func(c *Config) *time.Duration { return &c.IdleTime }),
 	integer("maxConnections", "65536", 1, 1<<20, "Connections of each listener; further ones are closed at once.",
 		func(c *Config) *int { return &c.ConnectionsMax }),
+	duration("frameMaxTimeSeconds", "60", time.Second, 1, 86400, "A connection whose request takes longer to arrive, from its first bytes to its last, is closed.",
+		func(c *Config) *time.Duration { return &c.FrameTime }),
+	networks("proxyProtocolTrusted", "", "Load balancers whose PROXY headers are believed: the client's address in them counts as the connection's. Those of others are read and have no effect.",
+		func(c *Config) *[]netip.Prefix { return &c.Transport.ProxyTrusted }),
+
+	optional("tls.config.file", "", "A tls.properties file, as RocketMQ reads it from /etc/rocketmq/tls.properties: its keys that begin with `tls.` count where neither this file nor the command line has them.",
+		func(c *Config) *string { return &c.Transport.File }),
+	choice("tls.server.mode", string(remoting.TLSPermissive), "permissive takes plain and TLS connections on the same port, enforcing only TLS, disabled only plain ones.",
+		func(c *Config) *remoting.TLSMode { return &c.Transport.Mode }, remoting.TLSPermissive, remoting.TLSEnforcing, remoting.TLSDisabled),
+	boolean("tls.test.mode.enable", "true", "Without `tls.server.certPath`: makes a certificate for this process. It encrypts; it proves nothing.",
+		func(c *Config) *bool { return &c.Transport.SelfSigned }),
+	optional("tls.server.certPath", "", "The server's certificate chain, PEM. It and the next two files are read again when they change.",
+		func(c *Config) *string { return &c.Transport.Server.CertificatePath }),
+	optional("tls.server.keyPath", "", "The server's private key, PEM, not encrypted.",
+		func(c *Config) *string { return &c.Transport.Server.KeyPath }),
+	optional("tls.server.trustCertPath", "", "Certificates that those of clients must be signed by, PEM. Empty: the system's.",
+		func(c *Config) *string { return &c.Transport.Server.TrustPath }),
+	choice("tls.server.need.client.auth", string(certificate.ClientAuthNone), "Whether clients need a certificate.",
+		func(c *Config) *certificate.ClientAuth { return &c.Transport.ClientAuth },
+		certificate.ClientAuthNone, certificate.ClientAuthOptional, certificate.ClientAuthRequire),
+	boolean("tls.server.authClient", "false", "Verifies the certificates of clients. With false any will do, as in RocketMQ.",
+		func(c *Config) *bool { return &c.Transport.Server.VerifyPeer }),
+	boolean("tls.enable", "false", "Speaks TLS to the nameservers of `namesrvAddr`.",
+		func(c *Config) *bool { return &c.Transport.Client }),
+	optional("tls.client.certPath", "", "The certificate to show to nameservers, PEM.",
+		func(c *Config) *string { return &c.Transport.ClientFiles.CertificatePath }),
+	optional("tls.client.keyPath", "", "Its private key, PEM, not encrypted.",
+		func(c *Config) *string { return &c.Transport.ClientFiles.KeyPath }),
+	optional("tls.client.trustCertPath", "", "Certificates that those of nameservers must be signed by, PEM. Empty: the system's.",
+		func(c *Config) *string { return &c.Transport.ClientFiles.TrustPath }),
+	boolean("tls.client.authServer", "false", "Verifies the certificates of nameservers. With false any will do, as in RocketMQ.",
+		func(c *Config) *bool { return &c.Transport.ClientFiles.VerifyPeer }),
+	noPassword("tls.server.keyPassword"),
+	noPassword("tls.client.keyPassword"),
 
 	nameservers("namesrvAddr", "", "Nameservers to register at, with `;` between them, besides the embedded one.",
 		func(c *Config) *[]string { return &c.Nameservers }),
@@ -135,4 +171,18 @@ func refused(name, what string) setting {
 func onlyOne(name string) setting {
 	return choice(name, "1", "There is one copy of each message in this version.",
 		func(c *Config) *string { return &c.onlyTruth }, "1")
+}
+
+func noPassword(name string) setting {
+	s := optional(name, "", "Keys with a password are not read: write them without one and let nobody else read the file.",
+		func(c *Config) *string { return &c.onlyTruth })
+	s.allowed = "only nothing"
+	set := s.set
+	s.set = func(c *Config, v string) error {
+		if v != "" {
+			return errNotAllowed
+		}
+		return set(c, v)
+	}
+	return s
 }

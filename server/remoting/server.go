@@ -70,6 +70,7 @@ type Server struct {
 	handler  Handler
 	options  Options
 	conn     connOptions
+	inside   connOptions // of connections from the process itself
 
 	counters counters
 
@@ -91,6 +92,8 @@ func Serve(l net.Listener, h Handler, o Options) *Server {
 		input: &budget{limit: o.InputBytesMax}, output: &budget{limit: o.OutputBytesMax},
 		opening: &opening{mode: o.TLSMode, config: o.TLS, handshakeTime: o.HandshakeTimeout, trusted: o.ProxyTrusted, distrust: s.distrust},
 	}
+	s.inside = s.conn
+	s.inside.opening = nil
 	s.work.Add(2)
 	go s.accept()
 	go s.sweep()
@@ -117,7 +120,7 @@ func (s *Server) accept() {
 		socket, err := s.listener.Accept()
 		if err == nil {
 			pause = pauseMin
-			s.admit(socket)
+			s.admit(socket, &s.conn)
 			continue
 		}
 		select {
@@ -139,9 +142,17 @@ func (s *Server) accept() {
 	}
 }
 
+// DialInside connects a client to the server without a network: no TLS mode
+// and no certificate stands between two parts of a process.
+func (s *Server) DialInside(o ClientOptions) *Client {
+	near, far := net.Pipe()
+	s.admit(far, &s.inside)
+	return NewClient(near, o)
+}
+
 // admit starts a connection's reader goroutine, or closes the connection when
 // there are too many.
-func (s *Server) admit(socket net.Conn) {
+func (s *Server) admit(socket net.Conn, options *connOptions) {
 	s.mu.Lock()
 	full := len(s.conns) >= s.options.ConnectionsMax
 	if full || s.stopping {
@@ -152,7 +163,7 @@ func (s *Server) admit(socket net.Conn) {
 		_ = socket.Close()
 		return
 	}
-	c := newConn(socket, s.handler, &s.conn)
+	c := newConn(socket, s.handler, options)
 	s.conns[c] = struct{}{}
 	s.work.Add(1)
 	s.mu.Unlock()

@@ -91,6 +91,16 @@ func TestTLSModeDecidesWhoIsLetIn(t *testing.T) {
 	await(t, "the TLS connection is counted", func() bool { return disabled.Stats().Ended[EndMode] == 1 })
 }
 
+func TestPartsOfAProcessNeedNoTLS(t *testing.T) {
+	t.Parallel()
+	s := startServer(t, newTestHandler(echo), Options{TLS: selfSignedTLS(t), TLSMode: TLSEnforcing})
+	client := s.DialInside(ClientOptions{Logger: quiet()})
+	defer client.Close()
+	if got, err := client.Call(within(t), &Request{Code: 7, Body: make([]byte, 1<<20)}); err != nil || got.Code != 7 || len(got.Body) != 1<<20 {
+		t.Errorf("%v", err)
+	}
+}
+
 func TestTLSRecordsThatArriveByteByByteAreHandled(t *testing.T) {
 	t.Parallel()
 	s := startServer(t, newTestHandler(echo), Options{TLS: selfSignedTLS(t)})
