@@ -322,3 +322,46 @@ func TestReplySetReplacesAndResetClears(t *testing.T) {
 		t.Errorf("after Reset: %+v", c)
 	}
 }
+
+// TestEveryByteIsEncodedAsAnyJSONDecoderExpects puts each byte at each place
+// of the words that are looked at in one go.
+func TestEveryByteIsEncodedAsAnyJSONDecoderExpects(t *testing.T) {
+	t.Parallel()
+	for ch := range 256 {
+		for at := range 20 {
+			text := []byte("abcdefghijklmnopqrst")
+			text[at] = byte(ch)
+			var want string
+			if standard, err := json.Marshal(string(text)); err != nil || json.Unmarshal(standard, &want) != nil {
+				t.Fatal(err)
+			}
+			encoded := appendJSONText(nil, text)
+			var got string
+			if err := json.Unmarshal(encoded, &got); err != nil || got != want || string(encoded) != string(appendJSONText(nil, string(text))) {
+				t.Fatalf("byte %#02x at %d: %s, %v", ch, at, encoded, err)
+			}
+			d := jsonDecoder{b: encoded}
+			if back := d.text(); d.err != nil || string(back) != want || d.at != len(encoded) {
+				t.Fatalf("byte %#02x at %d: read back as %q, %v", ch, at, back, d.err)
+			}
+		}
+	}
+}
+
+func TestFieldsAreReadWithTheStrictnessOfOtherMembers(t *testing.T) {
+	t.Parallel()
+	for header, fields := range map[string]int{
+		`{"extFields":{}}`: 0, `{"extFields":{"a":"b"}}`: 1, `{"extFields":{"a":"b","c":"d"},"code":1}`: 2, `{"extFields":{"a":"b" , "c":"d"}}`: 2,
+		`{"extFields":{"a":"b","c":1,"d":null,"e":"f"}}`: 3, `{"extFields":{"a\\":"b","c":"\u0001d","e":"f"}}`: 3, `{"extFields": { "a":"b"}}`: 1,
+		`{"extFields":{"":""}}`: 1, `{"extFields":{"a":"b"},"extFields":{"c":"d"}}`: 2,
+		`{"extFields":{"a":"b",}}`: -1, `{"extFields":{,"a":"b"}}`: -1, `{"extFields":{"a":"b""c":"d"}}`: -1, `{"extFields":{"a":"b","c"}}`: -1,
+		`{"extFields":{"a":"b"`: -1, `{"extFields":{"a":"b",`: -1, `{"extFields":{"a":"b","`: -1, `{"extFields":{"a":"`: -1, `{"extFields":{"a"`: -1,
+		`{"extFields":{"a":"b"]}`: -1, `{"extFields":{"a":"b"}`: -1, `{"extFields":{"a":"\x"}}`: -1, `{"extFields":{a:"b"}}`: -1,
+	} {
+		var c Command
+		err := c.decodeJSON([]byte(header))
+		if (err == nil) != (fields >= 0) || err == nil && len(c.Fields) != fields {
+			t.Errorf("%s: %d fields, %v", header, len(c.Fields), err)
+		}
+	}
+}

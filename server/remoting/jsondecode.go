@@ -237,14 +237,53 @@ func (d *jsonDecoder) fields(c *Command) {
 		return
 	}
 	d.open()
-	for d.more() {
+	for {
+		d.plainFields(c)
+		if !d.more() {
+			return
+		}
 		key := d.key()
 		value, ok := d.value()
-		if !ok {
-			continue
+		if ok {
+			d.add(c, key, value)
 		}
-		if err := c.addField(key, value); err != nil {
-			d.err = err
+	}
+}
+
+// plainFields reads fields as long as they are written as nearly all are:
+// "name":"value" without white space and escapes. It stops in front of the
+// first one that is not, or of the object's end.
+func (d *jsonDecoder) plainFields(c *Command) {
+	b := d.b
+	for d.err == nil {
+		at := d.at
+		if d.comma {
+			if at >= len(b) || b[at] != ',' {
+				return
+			}
+			at++
 		}
+		if at >= len(b) || b[at] != '"' {
+			return
+		}
+		key := at + 1
+		keyEnd := textEnd(b, key)
+		value := keyEnd + len(`":"`)
+		if value > len(b) || string(b[keyEnd:value]) != `":"` {
+			return
+		}
+		valueEnd := textEnd(b, value)
+		if valueEnd >= len(b) || b[valueEnd] != '"' {
+			return
+		}
+		d.at, d.comma = valueEnd+1, true
+		d.add(c, b[key:keyEnd:keyEnd], b[value:valueEnd:valueEnd])
+	}
+}
+
+func (d *jsonDecoder) add(c *Command, key, value []byte) {
+	if err := c.addField(key, value); err != nil {
+		d.err = err
+		d.at = len(d.b)
 	}
 }

@@ -5,13 +5,14 @@ import (
 	"unicode/utf8"
 )
 
+// jsonSender is what every header says of us.
+var jsonSender = `,"language":"JAVA","version":` + strconv.Itoa(Version) + `,"opaque":`
+
 // appendJSONHead appends a JSON header up to its fields: an open object.
 func appendJSONHead(dst []byte, h head) []byte {
 	dst = append(dst, `{"code":`...)
 	dst = strconv.AppendInt(dst, int64(h.code), 10)
-	dst = append(dst, `,"language":"JAVA","version":`...)
-	dst = strconv.AppendInt(dst, Version, 10)
-	dst = append(dst, `,"opaque":`...)
+	dst = append(dst, jsonSender...)
 	dst = strconv.AppendInt(dst, int64(h.opaque), 10)
 	dst = append(dst, `,"flag":`...)
 	dst = strconv.AppendInt(dst, int64(h.flag), 10)
@@ -47,7 +48,7 @@ func endJSON(dst []byte, fields int) []byte {
 func appendJSONText[V string | []byte](dst []byte, s V) []byte {
 	dst = append(dst, '"')
 	from := 0
-	for i := 0; i < len(s); {
+	for i := plainBytes(s); i < len(s); {
 		ch := s[i]
 		if ch >= ' ' && ch < utf8.RuneSelf && ch != '"' && ch != '\\' {
 			i++
@@ -68,6 +69,22 @@ func appendJSONText[V string | []byte](dst []byte, s V) []byte {
 	}
 	dst = append(dst, s[from:]...)
 	return append(dst, '"')
+}
+
+// plainBytes is how many bytes s begins with that stand for themselves.
+func plainBytes[V string | []byte](s V) int {
+	i := 0
+	for ; i+8 <= len(s); i += 8 {
+		word := uint64(s[i]) | uint64(s[i+1])<<8 | uint64(s[i+2])<<16 | uint64(s[i+3])<<24 |
+			uint64(s[i+4])<<32 | uint64(s[i+5])<<40 | uint64(s[i+6])<<48 | uint64(s[i+7])<<56
+		special := word | (word - everyByte*' ') | hasZero(word^everyByte*'"') | hasZero(word^everyByte*'\\')
+		if special&everyHigh != 0 {
+			return i
+		}
+	}
+	for ; i < len(s) && s[i] >= ' ' && s[i] < utf8.RuneSelf && s[i] != '"' && s[i] != '\\'; i++ {
+	}
+	return i
 }
 
 // appendEscape appends the byte of a string that cannot stand for itself.
