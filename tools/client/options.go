@@ -1,6 +1,8 @@
 package client
 
 import (
+	"crypto/tls"
+	"crypto/x509"
 	"fmt"
 	"log/slog"
 	"net"
@@ -25,6 +27,10 @@ type Options struct {
 	Nameservers string        // host:port, with ; between several
 	Broker      string        // host:port of the one broker to ask, "" for all that nameservers know
 	Timeout     time.Duration // of one call
+
+	TLS         bool   // speak TLS
+	TLSRoots    string // file of certificates that vouch for servers; "" for the system's
+	TLSInsecure bool   // take any certificate, as RocketMQ's clients do by default
 }
 
 // AddFlags adds the flags of all options to a command and those below it.
@@ -32,6 +38,9 @@ func (o *Options) AddFlags(cmd *cobra.Command) {
 	f := cmd.PersistentFlags()
 	f.StringVarP(&o.Nameservers, "namesrv", "n", "", "nameservers, `host:port;…` (default $"+nameserversVariable+", else "+defaultNameserver+")")
 	f.StringVarP(&o.Broker, "broker", "b", "", "ask only the broker at `host:port`, without a nameserver")
+	f.BoolVar(&o.TLS, "tls", false, "speak TLS")
+	f.StringVar(&o.TLSRoots, "tls-ca", "", "PEM `file` of certificates that vouch for servers (default: the system's); implies --tls")
+	f.BoolVar(&o.TLSInsecure, "tls-insecure", false, "take any certificate: whoever is between can read and change everything; implies --tls")
 	f.DurationVar(&o.Timeout, "timeout", defaultTimeout, "longest wait for an answer")
 }
 
@@ -43,7 +52,11 @@ func (o *Options) Open() (*Cluster, error) {
 	if o.Timeout <= 0 {
 		return nil, fmt.Errorf("--timeout %v is not allowed: use a time above 0", o.Timeout)
 	}
-	c := &Cluster{timeout: o.Timeout, broker: o.Broker, clients: map[string]*remoting.Client{}, log: slog.New(slog.DiscardHandler)}
+	secure, err := o.tls()
+	if err != nil {
+		return nil, err
+	}
+	c := &Cluster{timeout: o.Timeout, broker: o.Broker, tls: secure, clients: map[string]*remoting.Client{}, log: slog.New(slog.DiscardHandler)}
 	if o.Broker != "" {
 		return c, checkAddress("--broker", o.Broker)
 	}
@@ -58,6 +71,26 @@ func (o *Options) Open() (*Cluster, error) {
 	}
 	if len(c.nameservers) == 0 {
 		return nil, fmt.Errorf("--namesrv %q names no nameserver: use host:port, with ; between several", o.Nameservers)
+	}
+	return c, nil
+}
+
+// tls is how TLS is spoken, nil for not at all.
+func (o *Options) tls() (*tls.Config, error) {
+	if !o.TLS && o.TLSRoots == "" && !o.TLSInsecure {
+		return nil, nil
+	}
+	c := &tls.Config{InsecureSkipVerify: o.TLSInsecure}
+	if o.TLSRoots == "" {
+		return c, nil
+	}
+	text, err := os.ReadFile(o.TLSRoots)
+	if err != nil {
+		return nil, fmt.Errorf("read --tls-ca: %w", err)
+	}
+	c.RootCAs = x509.NewCertPool()
+	if !c.RootCAs.AppendCertsFromPEM(text) {
+		return nil, fmt.Errorf("read --tls-ca %s: there is no certificate in it", o.TLSRoots)
 	}
 	return c, nil
 }
@@ -84,6 +117,7 @@ type Cluster struct {
 	nameservers []string
 	broker      string
 	timeout     time.Duration
+	tls         *tls.Config // nil for none
 	log         *slog.Logger
 
 	mu      sync.Mutex
