@@ -17,6 +17,7 @@ final class AdminCases implements Suite {
     private static final String CLUSTER = Servers.CLUSTER;
     private static final String BROKER = Servers.BROKER_NAME;
     private static final int ATTEMPTS = 5;
+    private static final int PAUSE_MILLIS = 1_000;
 
     @Override
     public void declare(Cases cases) {
@@ -43,9 +44,9 @@ final class AdminCases implements Suite {
 
     /**
      * Runs a command and returns what it has printed. The client inside mqadmin now and then finds its own new
-     * connection not there, with RocketMQ's servers as well; then the command is given again.
+     * connection not there, with RocketMQ's servers as well; then the command is given again a little later.
      */
-    private static String mqadmin(Scope scope, String... arguments) {
+    private static String mqadmin(Scope scope, String... arguments) throws InterruptedException {
         for (int attempt = 1; ; attempt++) {
             try {
                 return attempt(scope, arguments);
@@ -53,6 +54,7 @@ final class AdminCases implements Suite {
                 if (attempt == ATTEMPTS || !e.getMessage().contains("RemotingConnectException: connect to  failed")) {
                     throw e;
                 }
+                Thread.sleep(PAUSE_MILLIS);
             }
         }
     }

@@ -21,6 +21,7 @@ public final class Main {
     }
 
     public static void main(String[] args) throws Exception {
+        System.setOut(System.err); // some clients log there
         Servers.Kind kind = Servers.Kind.valueOf(args[0].toUpperCase(Locale.ROOT).replace('-', '_'));
         int failed;
         try (Servers servers = new Servers(kind, Path.of(args[1]), args[2], args[3])) {

@@ -88,7 +88,9 @@ final class Servers implements AutoCloseable {
             + "\nbrokerIP1=127.0.0.1\nbindAddress=127.0.0.1\nautoCreateTopicEnable=true\nstorePathRootDir=" + folder.resolve("store") + "\n";
         if (kind.stockBroker) {
             Path file = write("broker.conf", config + "namesrvAddr=" + nameserverAddress() + "\nstorePathCommitLog="
-                + folder.resolve("store/commitlog") + "\nflushDiskType=ASYNC_FLUSH\n");
+                + folder.resolve("store/commitlog") + "\nflushDiskType=ASYNC_FLUSH"
+                // A JVM that has just started is slow; by default it drops what waits for 200 ms.
+                + "\nwaitTimeMillsInSendQueue=10000\n");
             broker = run("broker", java("-Xmx1g", "org.apache.rocketmq.broker.BrokerStartup", file));
         } else if (kind == Kind.APOGEE) {
             Path file = write("broker.conf", config + "namesrvListenPort=" + port + "\nadminListenPort=0\n");
