@@ -162,12 +162,19 @@ func BenchmarkRoundTrip(b *testing.B) {
 
 // BenchmarkPipelined keeps 64 calls in flight on one connection.
 func BenchmarkPipelined(b *testing.B) {
+	b.Run("plain", func(b *testing.B) { benchmarkPipelined(b, Options{}, ClientOptions{}) })
+	b.Run("TLS", func(b *testing.B) {
+		benchmarkPipelined(b, Options{TLS: selfSignedTLS(b)}, ClientOptions{TLS: anyServer()})
+	})
+}
+
+func benchmarkPipelined(b *testing.B, ours Options, theirs ClientOptions) {
 	var r Reply
 	server := startServer(b, newTestHandler(func(rt ReplyTo, _ *Command) {
 		fillSendReply(&r)
 		rt.Send(&r)
-	}), Options{})
-	client, err := Dial(b.Context(), server.Addr().String(), ClientOptions{})
+	}), ours)
+	client, err := Dial(b.Context(), server.Addr().String(), theirs)
 	if err != nil {
 		b.Fatal(err)
 	}
