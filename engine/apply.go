@@ -7,6 +7,7 @@ import (
 	"github.com/apogeemq/apogee/engine/commitlog"
 	"github.com/apogeemq/apogee/engine/event"
 	"github.com/apogeemq/apogee/engine/projection"
+	"github.com/apogeemq/apogee/engine/projection/pending"
 	"github.com/apogeemq/apogee/engine/projection/queue"
 )
 
@@ -74,9 +75,11 @@ func (e *Engine) applyThrough(through event.Index) error {
 }
 
 func (e *Engine) applyFrame(f commitlog.Frame) error {
-	newToQueues, newToState := f.Index > e.queuesAt, f.Index > e.stateAt
+	newToQueues, newToState, newToWaits := f.Index > e.queuesAt, f.Index > e.stateAt, f.Index > e.waitsAt
 	if newToQueues {
-		e.advanceIndex(&f)
+		if err := e.advanceIndex(&f); err != nil {
+			return err
+		}
 	}
 	err := eachEvent(&f, func(at projection.Place, ev event.Event) {
 		if newToQueues {
@@ -90,15 +93,23 @@ func (e *Engine) applyFrame(f commitlog.Frame) error {
 			e.pending = append(e.pending, stateEvent{at: at, event: slices.Clone(ev)})
 			e.pendingN += len(ev)
 		}
+		if newToWaits && pending.Concerns(ev) {
+			e.waits.Apply(at, ev)
+		}
 	})
 	if err != nil {
 		return err
 	}
 	e.last = place{index: f.Index, term: f.Term, position: f.End(), timestamp: f.Timestamp, chain: f.CRC}
+	if newToWaits {
+		if err := e.waits.Commit(e.last.waiting()); err != nil {
+			return err
+		}
+	}
 	e.applied.Store(uint64(f.Index))
 	e.position.Store(uint64(f.End()))
 	if e.pendingN > pendingBytesMax {
-		e.handOver(nil)
+		return e.handOver(nil)
 	}
 	return nil
 }
@@ -108,16 +119,24 @@ const pendingBytesMax = 4 << 20
 
 // advanceIndex tells the index of the next frame and hands over a run that
 // this seals.
-func (e *Engine) advanceIndex(f *commitlog.Frame) {
-	if run := e.queues.Advance(frameOf(f)); run != nil {
-		e.forgetWritten()
-		e.handOver(run)
+func (e *Engine) advanceIndex(f *commitlog.Frame) error {
+	run := e.queues.Advance(frameOf(f))
+	if run == nil {
+		return nil
 	}
+	e.forgetWritten()
+	return e.handOver(run)
 }
 
-func (e *Engine) handOver(run *queue.Run) {
+func (e *Engine) handOver(run *queue.Run) error {
+	if e.last.index > e.waitsAt {
+		if err := e.waits.Mark(e.last.waiting()); err != nil {
+			return err
+		}
+	}
 	e.indexer.hand(&handover{run: run, events: e.pending, at: e.last})
 	e.pending, e.pendingN = nil, 0
+	return nil
 }
 
 // forgetLater notes that a run is in a file now.

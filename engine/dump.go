@@ -7,6 +7,7 @@ import (
 	"io"
 
 	"github.com/apogeemq/apogee/engine/event"
+	"github.com/apogeemq/apogee/engine/projection/pending"
 )
 
 // Dump writes everything that the engine knows in one canonical form: where
@@ -28,6 +29,13 @@ func (e *Engine) Dump(w io.Writer) error {
 			fmt.Fprintln(out)
 		}
 		queues = e.Queues()
+	})
+	if err != nil {
+		return fmt.Errorf("dump: %w", err)
+	}
+	err = e.waits.All(func(w pending.Entry) bool {
+		fmt.Fprintf(out, "waits %v\n", w)
+		return true
 	})
 	if err != nil {
 		return fmt.Errorf("dump: %w", err)

@@ -13,6 +13,7 @@ import (
 	"github.com/apogeemq/apogee/engine/projection"
 	"github.com/apogeemq/apogee/engine/projection/group"
 	"github.com/apogeemq/apogee/engine/projection/offset"
+	"github.com/apogeemq/apogee/engine/projection/pending"
 	"github.com/apogeemq/apogee/engine/projection/queue"
 	"github.com/apogeemq/apogee/engine/projection/retention"
 	"github.com/apogeemq/apogee/engine/projection/topic"
@@ -25,11 +26,13 @@ type Engine struct {
 
 	queues  *queue.Index
 	state   *state
+	waits   *pending.Table
 	indexer *indexer
 
 	// The applier's: what of the log the projections contain.
 	queuesAt event.Index // later frames are new to the queues
 	stateAt  event.Index // later frames are new to the state
+	waitsAt  event.Index // later frames are new to the waiting messages
 	pending  []stateEvent
 	pendingN int   // bytes of them
 	last     place // after the last applied frame
@@ -94,13 +97,23 @@ func Open(opts Options) (*Engine, commitlog.Recovery, error) {
 		return nil, r, err
 	}
 	e.readers.New = func() any { return e.log.NewReader() }
-	e.indexer = newIndexer(e)
-	if err := e.recover(r); err != nil {
-		return nil, r, errors.Join(err, e.indexer.shelf.Close(), e.log.Close())
+	waitsAt, err := e.openWaiting()
+	if err != nil {
+		return nil, r, errors.Join(err, e.log.Close())
 	}
+	e.indexer = newIndexer(e)
+	err = e.recover(r)
+	if err == nil {
+		err = e.recoverWaiting(waitsAt, r.End)
+	}
+	if err != nil {
+		return nil, r, errors.Join(err, e.indexer.shelf.Close(), e.waits.Close(), e.log.Close())
+	}
+	e.applied.Store(uint64(e.last.index))
+	e.position.Store(uint64(e.last.position))
 	go e.indexer.run()
 	if err := e.replay(r); err != nil {
-		return nil, r, errors.Join(err, e.indexer.close(), e.log.Close())
+		return nil, r, errors.Join(err, e.indexer.close(), e.waits.Close(), e.log.Close())
 	}
 	e.stopped.Add(3)
 	go e.applyLoop()
@@ -260,5 +273,5 @@ func (e *Engine) Close() error {
 	e.reads.Lock()
 	e.closed = true
 	e.reads.Unlock()
-	return errors.Join(e.indexer.close(), e.log.Close())
+	return errors.Join(e.waits.Mark(e.last.waiting()), e.waits.Flush(), e.indexer.close(), e.waits.Close(), e.log.Close())
 }

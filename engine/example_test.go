@@ -136,30 +136,3 @@ func ExampleEngine_Follow() {
 	// frame 2: world
 	// true
 }
-
-// Whoever appends also decides what is dropped: with an event, so that every
-// copy of the log agrees. Whole segments go; counters, topics and consumer
-// offsets stay.
-func ExampleEngine_Retention() {
-	folder, err := os.MkdirTemp("", "engine")
-	if err != nil {
-		log.Fatal(err)
-	}
-	defer os.RemoveAll(folder)
-	e := open(folder)
-	defer e.Close()
-	ctx, q := context.Background(), event.Queue{Topic: 1, ID: 0}
-	for len(e.Log().Sealed()) == 0 {
-		if _, err := e.AppendWait(ctx, 1, message(q, string(make([]byte, 1<<20)))); err != nil {
-			log.Fatal(err)
-		}
-	}
-	oldest := e.Log().Sealed()[0]
-	trim := event.Trim{Through: oldest.Last, Position: oldest.End, Cause: event.TrimBySize}
-	if _, err := e.AppendWait(ctx, 2, event.Draft{Kind: event.KindTrim, Payload: event.Bytes(event.AppendTrim(nil, trim))}); err != nil {
-		log.Fatal(err)
-	}
-	err = e.ReadAt(0, func(engine.Message) error { return nil })
-	fmt.Println(errors.Is(err, engine.ErrNotFound), e.Marks().Trimmed == oldest.Last, e.Retention().Mark().Cause)
-	// Output: true true size
-}

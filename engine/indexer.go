@@ -12,6 +12,7 @@ import (
 	"github.com/apogeemq/apogee/engine/disk"
 	"github.com/apogeemq/apogee/engine/event"
 	"github.com/apogeemq/apogee/engine/indexfile"
+	"github.com/apogeemq/apogee/engine/projection/pending"
 	"github.com/apogeemq/apogee/engine/projection/queue"
 )
 
@@ -36,6 +37,7 @@ type indexer struct {
 	text   *slog.Logger
 	shelf  *indexfile.Shelf
 	queues *queue.Index
+	waits  *pending.Table
 	runLen int64
 	wrote  func(*queue.Run) // the run is published as a file
 
@@ -61,7 +63,7 @@ type indexer struct {
 func newIndexer(e *Engine) *indexer {
 	x := &indexer{
 		disk: e.opts.Log.Disk, log: e.log, id: e.log.Meta().Log, text: e.opts.Log.Log,
-		queues: e.queues, runLen: e.opts.RunBytes, wrote: e.forgetLater, twin: newState(), done: make(chan struct{}),
+		queues: e.queues, waits: e.waits, runLen: e.opts.RunBytes, wrote: e.forgetLater, twin: newState(), done: make(chan struct{}),
 	}
 	x.changed = sync.NewCond(&x.mu)
 	x.shelf = indexfile.NewShelf(x.disk, indexDir, e.log.Seed(), e.opts.IndexCacheBytes, x.noteDamage)
@@ -214,6 +216,9 @@ func (x *indexer) take(h *handover) error {
 		x.publish(append(slices.Clone(x.files), f))
 		x.wrote(h.run)
 		h.run = nil
+	}
+	if err := x.waits.Flush(); err != nil {
+		return err
 	}
 	if h.at.index >= x.twinAt {
 		for _, s := range h.events {

@@ -5,6 +5,8 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/cockroachdb/pebble/v2/vfs"
+
 	"github.com/apogeemq/apogee/engine/commitlog"
 	"github.com/apogeemq/apogee/engine/event"
 	"github.com/apogeemq/apogee/engine/projection/queue"
@@ -41,6 +43,11 @@ type Options struct {
 	// IndexCacheBytes bounds the cache of index blocks; 0 means
 	// DefaultIndexCacheBytes.
 	IndexCacheBytes int
+	// WaitingFS and WaitingDir are where the table of waiting messages is kept
+	// (package pending). Without a file system it is in memory, and every Open
+	// reads the whole log to build it.
+	WaitingFS  vfs.FS
+	WaitingDir string
 	// FlushInterval is the time between syncs where CommitAt doesn't need
 	// them; 0 means 500 ms, RocketMQ's flushIntervalCommitLog.
 	FlushInterval time.Duration

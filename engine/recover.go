@@ -34,12 +34,7 @@ func (e *Engine) recover(r commitlog.Recovery) error {
 		e.queuesAt = f.Last
 		e.last = place{index: f.Last, position: f.End, timestamp: f.LastTime, chain: f.Chain}
 	}
-	if err := e.restoreState(start, r.End); err != nil {
-		return err
-	}
-	e.applied.Store(uint64(e.last.index))
-	e.position.Store(uint64(e.last.position))
-	return nil
+	return e.restoreState(start, r.End)
 }
 
 // restoreBase restores the state with which a trimmed log begins, and ends a

@@ -39,8 +39,10 @@ func (s *state) apply(at projection.Place, e event.Event) {
 }
 
 // concernsState reports whether an event may change a state. Messages, of
-// which there are many, don't.
-func concernsState(e event.Event) bool { return e.Kind() != event.KindMessage }
+// which there are many, and what is about waiting ones, don't.
+func concernsState(e event.Event) bool {
+	return e.Kind() != event.KindMessage && (e.Kind() < event.KindDelayed || e.Kind() > event.KindMoved)
+}
 
 // stateEvent is an event that a state has still to take in.
 type stateEvent struct {

@@ -115,6 +115,9 @@ func (e *Engine) trimProjections(last, through event.Index) error {
 		return err
 	}
 	if plan.base.index > 0 {
+		if err := e.checkMoved(plan.base.position); err != nil {
+			return err
+		}
 		if err := disk.WriteWhole(e.opts.Log.Disk, baseName, plan.bytes); err != nil {
 			return err
 		}

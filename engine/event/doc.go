@@ -13,12 +13,14 @@
 //	  4     4  crc        CRC-32C of bytes 8..length, seeded with the log's id
 //	  8     1  kind       Kind
 //	  9     1  stream     Stream
-//	 10     1  flags      bit 0: due time present; the others are zero
+//	 10     1  flags      bit 0: due time present, bit 1: cause present; the
+//	                      others are zero
 //	 11     1  keys       number of key hashes, 0..255
 //	 12     4  topic      TopicID, 0 for none
 //	 16     4  queue      queue id
 //	 20     4  tag        tag code (a 32-bit hash), 0 for none
 //	 24   0|8  due        Unix milliseconds, only with flag bit 0
+//	  …   0|8  cause      Position of a waiting event, only with flag bit 1
 //	  …   8·k  key hashes KeyHash values
 //	  …     …  payload
 //

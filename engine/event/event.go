@@ -10,6 +10,7 @@ import (
 const (
 	envelopeBytes = 24
 	flagDue       = 1
+	flagCause     = 2
 	keysMax       = 255
 
 	// HeadBytes is the part of an event that its own checksum doesn't cover: its
@@ -55,7 +56,8 @@ type Draft struct {
 	Topic   TopicID
 	Queue   uint32
 	Tag     int32
-	Due     int64 // Unix milliseconds, 0 for none
+	Due     int64    // Unix milliseconds, 0 for none
+	Cause   Position // of the waiting event that this one is about, 0 for none
 	Keys    []uint64
 	Payload Payload // nil for none
 }
@@ -64,6 +66,9 @@ type Draft struct {
 func (d *Draft) EncodedBytes() int {
 	n := envelopeBytes + 8*len(d.Keys)
 	if d.Due != 0 {
+		n += 8
+	}
+	if d.Cause != 0 {
 		n += 8
 	}
 	if d.Payload != nil {
@@ -98,6 +103,11 @@ func (d *Draft) Encode(dst []byte, seed Seed) {
 	if d.Due != 0 {
 		dst[10] = flagDue
 		le.PutUint64(dst[at:], uint64(d.Due))
+		at += 8
+	}
+	if d.Cause != 0 {
+		dst[10] |= flagCause
+		le.PutUint64(dst[at:], uint64(d.Cause))
 		at += 8
 	}
 	for _, k := range d.Keys {
@@ -142,15 +152,21 @@ func (e Event) Verify(seed Seed) error {
 	if sum := checksum(seed, e[HeadBytes:]); sum != binary.LittleEndian.Uint32(e[4:]) {
 		return fmt.Errorf("%w: checksum %08x, expected %08x", ErrCorrupt, sum, binary.LittleEndian.Uint32(e[4:]))
 	}
-	if e[10]&^flagDue != 0 {
+	if e[10]&^(flagDue|flagCause) != 0 {
 		return fmt.Errorf("%w: unknown flags %02x", ErrCorrupt, e[10])
 	}
 	return nil
 }
 
-func (e Event) payloadAt() int {
-	n := envelopeBytes + 8*int(e[11])
+func (e Event) payloadAt() int { return e.keysAt() + 8*int(e[11]) }
+
+// keysAt is where the key hashes begin.
+func (e Event) keysAt() int {
+	n := envelopeBytes
 	if e[10]&flagDue != 0 {
+		n += 8
+	}
+	if e[10]&flagCause != 0 {
 		n += 8
 	}
 	return n
@@ -181,16 +197,24 @@ func (e Event) Due() int64 {
 	return int64(binary.LittleEndian.Uint64(e[envelopeBytes:]))
 }
 
+// Cause is the position of the waiting event that this one is about, 0 for none.
+func (e Event) Cause() Position {
+	if e[10]&flagCause == 0 {
+		return 0
+	}
+	at := envelopeBytes
+	if e[10]&flagDue != 0 {
+		at += 8
+	}
+	return Position(binary.LittleEndian.Uint64(e[at:]))
+}
+
 // KeyCount is the number of key hashes.
 func (e Event) KeyCount() int { return int(e[11]) }
 
 // Key is key hash i, 0 ≤ i < KeyCount.
 func (e Event) Key(i int) uint64 {
-	at := envelopeBytes + 8*i
-	if e[10]&flagDue != 0 {
-		at += 8
-	}
-	return binary.LittleEndian.Uint64(e[at:])
+	return binary.LittleEndian.Uint64(e[e.keysAt()+8*i:])
 }
 
 // Payload of the event. It aliases the event's bytes.

@@ -57,17 +57,39 @@ const (
 	KindLost Kind = 7
 	// KindTrim: retention has dropped the oldest part of the log. Payload: Trim.
 	KindTrim Kind = 8
+	// KindDelayed: a message was accepted that waits until it is due. It stands
+	// in a queue of its own, as RocketMQ's in SCHEDULE_TOPIC_XXXX. Its delivery
+	// is a KindMessage with this event as cause. Payload: the record.
+	KindDelayed Kind = 9
+	// KindHalf: a transactional message was accepted that waits for its outcome.
+	// Due is when its producers are asked next. A commit is a KindMessage or
+	// KindDelayed with this event as cause. Payload: the record.
+	KindHalf Kind = 10
+	// KindAsked: the producers of the half message in cause were asked for its
+	// outcome. Due is when they are asked again.
+	KindAsked Kind = 11
+	// KindDropped: the waiting event in cause ends, and nobody will see it: it
+	// was rolled back or recalled. Payload: Drop.
+	KindDropped Kind = 12
+	// KindMoved: the waiting event in cause was stored again, as the segment
+	// that has it is going to be trimmed. It keeps its handle, which is the
+	// cause. Payload: Move.
+	KindMoved Kind = 13
 
-	kindEnd Kind = 9
+	kindEnd Kind = 14
 )
 
 // Known reports whether this version can apply events of kind k.
 func (k Kind) Known() bool { return k > 0 && k < kindEnd }
 
+// Waits reports whether an event of kind k waits for something after it is
+// stored: until it is due, or for its outcome.
+func (k Kind) Waits() bool { return k == KindDelayed || k == KindHalf }
+
 var kindNames = [...]string{
 	KindMessage: "message", KindTopic: "topic", KindTopicDeleted: "topic-deleted",
 	KindOffsets: "offsets", KindGroup: "group", KindGroupDeleted: "group-deleted", KindLost: "lost",
-	KindTrim: "trim",
+	KindTrim: "trim", KindDelayed: "delayed", KindHalf: "half", KindAsked: "asked", KindDropped: "dropped", KindMoved: "moved",
 }
 
 func (k Kind) String() string {

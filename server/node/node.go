@@ -11,6 +11,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/cockroachdb/pebble/v2/vfs"
+
 	"github.com/apogeemq/apogee/engine"
 	"github.com/apogeemq/apogee/engine/commitlog"
 	"github.com/apogeemq/apogee/engine/disk"
@@ -23,6 +25,9 @@ import (
 const (
 	// logDir is the folder of the log in the folder of everything.
 	logDir = "log"
+	// waitingDir is the folder of the table of messages that wait. It may be
+	// deleted while the server is down.
+	waitingDir = "waiting"
 	// waitingBytesMax bounds the messages that wait to be stored. More doesn't
 	// make the disk faster, only the waiting longer.
 	waitingBytesMax = 32 << 20
@@ -215,6 +220,7 @@ func (n *Node) engineOptions(d disk.Disk) engine.Options {
 		Log: commitlog.Options{Disk: d, SegmentBytes: n.config.SegmentBytes, HistoryBytes: n.config.ReadCacheBytes,
 			Log: n.log, Fatal: n.options.Fatal},
 		CommitAt: engine.CommitDurable, FlushInterval: n.config.FlushInterval,
+		WaitingFS: vfs.Default, WaitingDir: filepath.Join(n.config.StoreDir, waitingDir),
 	}
 	if n.config.FlushDisk == AsyncFlush {
 		o.CommitAt = engine.CommitWritten

@@ -23,12 +23,14 @@ type line struct {
 	Offset       *event.Offset        `json:"offset,omitempty"` // none where it can't be counted
 	Tag          int32                `json:"tag,omitempty"`
 	Due          int64                `json:"due,omitempty"`
+	Cause        event.Position       `json:"cause,omitempty"`
 	Keys         []uint64             `json:"keys,omitempty"` // hashes
 	PayloadBytes int                  `json:"payloadBytes"`
 	Message      *message.Message     `json:"message,omitempty"`
 	Config       *event.TopicConfig   `json:"topicConfig,omitempty"`
 	Commits      []event.OffsetCommit `json:"commits,omitempty"`
 	Trim         *trimmed             `json:"trim,omitempty"`
+	Reason       string               `json:"reason,omitempty"`  // why a waiting message ended unseen
 	Problem      string               `json:"problem,omitempty"` // the payload isn't what the kind says
 }
 
@@ -49,7 +51,7 @@ func eventLine(f *commitlog.Frame, e commitlog.Event) *line {
 	b := e.Bytes
 	l := &line{
 		Index: f.Index, Position: e.Position, Timestamp: e.Timestamp, Kind: b.Kind().String(), TopicID: b.Topic(),
-		Queue: b.Queue().ID, Tag: b.Tag(), Due: b.Due(), PayloadBytes: len(b.Payload()),
+		Queue: b.Queue().ID, Tag: b.Tag(), Due: b.Due(), Cause: b.Cause(), PayloadBytes: len(b.Payload()),
 	}
 	for i := range b.KeyCount() {
 		l.Keys = append(l.Keys, b.Key(i))
@@ -61,7 +63,7 @@ func eventLine(f *commitlog.Frame, e commitlog.Event) *line {
 func (l *line) decode(e event.Event, form message.Form) {
 	var err error
 	switch e.Kind() {
-	case event.KindMessage:
+	case event.KindMessage, event.KindDelayed, event.KindHalf:
 		if l.Message, err = message.Decode(e.Payload(), form); err == nil && l.Topic == "" {
 			l.Topic = l.Message.Topic
 		}
@@ -72,6 +74,16 @@ func (l *line) decode(e event.Event, form message.Form) {
 		}
 	case event.KindOffsets:
 		l.Commits, err = event.DecodeOffsetCommits(e.Payload())
+	case event.KindDropped:
+		var d event.Drop
+		if d, err = event.DecodeDrop(e.Payload()); err == nil {
+			l.Reason = d.Reason.String()
+		}
+	case event.KindMoved:
+		var m event.Move
+		if m, err = event.DecodeMove(e.Payload()); err == nil {
+			l.Message, err = message.Decode(m.Payload, form)
+		}
 	case event.KindTrim:
 		var t event.Trim
 		if t, err = event.DecodeTrim(e.Payload()); err == nil {
@@ -101,6 +113,9 @@ func (l *line) print(w io.Writer, names func(event.TopicID) string) error {
 	if l.Due != 0 {
 		fmt.Fprintf(&b, " due=%s", message.TimeText(l.Due))
 	}
+	if l.Cause != 0 {
+		fmt.Fprintf(&b, " cause=%d", l.Cause)
+	}
 	if len(l.Keys) > 0 {
 		fmt.Fprintf(&b, " keys=%x", l.Keys)
 	}
@@ -125,6 +140,9 @@ func (l *line) printPayload(w io.Writer, names func(event.TopicID) string) {
 	}
 	if t := l.Trim; t != nil {
 		fmt.Fprintf(w, "  through=%d position=%d cause=%s\n", t.Through, t.Position, t.Cause)
+	}
+	if l.Reason != "" {
+		fmt.Fprintf(w, "  reason=%s\n", message.Quoted(l.Reason))
 	}
 	for _, c := range l.Commits {
 		fmt.Fprintf(w, "  group=%s topic=%s#%d queue=%d offset=%d client=%s\n", message.Quoted(c.Group), message.Quoted(names(c.Queue.Topic)), c.Queue.Topic,

@@ -1,0 +1,5 @@
+//go:build race
+
+package pending_test
+
+const raceEnabled = true
