@@ -19,7 +19,7 @@ import (
 func testOptions(d disk.Disk, seed uint64) Options {
 	return Options{
 		Log: commitlog.Options{
-			Disk: d, SegmentBytes: 256 << 10, TailBytes: 256 << 10, HistoryBytes: 4 << 20,
+			Disk: d, SegmentBytes: 256 << 10, TailBytes: 128 << 10, HistoryBytes: 4 << 20,
 			Create: commitlog.Creation{Meta: commitlog.Meta{Log: event.LogID{byte(seed), 3}}, Configuration: []byte("one voter"), Timestamp: 1000},
 			Fatal:  func(error) {},
 		},

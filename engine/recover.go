@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/apogeemq/apogee/engine/checkpoint"
 	"github.com/apogeemq/apogee/engine/commitlog"
 	"github.com/apogeemq/apogee/engine/disk"
 	"github.com/apogeemq/apogee/engine/event"
@@ -46,6 +47,8 @@ func (e *Engine) restoreBase() (place, error) {
 	switch {
 	case errors.Is(err, disk.ErrNotFound) && first == 1:
 		return place{}, nil
+	case errors.Is(err, checkpoint.ErrVersion):
+		return place{}, fmt.Errorf("open the base checkpoint %s/%s: %w: %w", d.Path(), baseName, commitlog.ErrNewerFormat, err)
 	case err != nil:
 		return place{}, fmt.Errorf("open the base checkpoint %s/%s: %w; it is part of the log: restore it from a replica or a backup", d.Path(), baseName, err)
 	}

@@ -43,7 +43,7 @@ func (m *member) options() SingleOptions {
 	return SingleOptions{
 		Address: "127.0.0.1:10911",
 		Engine: engine.Options{Log: commitlog.Options{
-			Disk: d, SegmentBytes: 64 << 10, TailBytes: 256 << 10, HistoryBytes: 1 << 20, Fatal: fatal,
+			Disk: d, SegmentBytes: 96 << 10, TailBytes: 64 << 10, HistoryBytes: 1 << 20, Fatal: fatal,
 		}},
 		Proposer: ProposerOptions{
 			WaitingBytes: 1 << 20, WaitTime: time.Second, FlushTimeout: time.Minute, Now: func() int64 { return 1000 },

@@ -65,7 +65,7 @@ func newMachine(t *testing.T, seed uint64) logstoretest.Machine {
 	return &machine{
 		t: t, disk: simdisk.New(seed, simdisk.Options{StaleBytes: seed%3 == 0, CapacityBytes: capacityBytes}), capacity: capacityBytes,
 		opts: commitlog.Options{
-			SegmentBytes: 64 << 10, TailBytes: 256 << 10, HistoryBytes: 1 << 20,
+			SegmentBytes: 96 << 10, TailBytes: 64 << 10, HistoryBytes: 1 << 20,
 			Create: commitlog.Creation{Meta: commitlog.Meta{Log: testLog}},
 		},
 	}

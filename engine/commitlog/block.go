@@ -43,7 +43,13 @@ func blockSum(b []byte, payloadBytes int, seed event.Seed) uint32 {
 	return event.Checksum(event.Seed(sum), b[blockHeaderBytes:blockHeaderBytes+payloadBytes])
 }
 
-// openBlock returns the payload of a record of exactly payloadBytes bytes.
+// recordBytesMax is the longest record of any version: as much of a file is
+// read to tell a newer version from damage.
+const recordBytesMax = 4096
+
+// openBlock returns the payload of a record of exactly payloadBytes bytes. b
+// may be longer. Every version keeps the first 16 bytes and the checksum as
+// they are, so that a newer one can be told from damage.
 func openBlock(b []byte, kind blockKind, seed event.Seed, payloadBytes int) ([]byte, error) {
 	le := binary.LittleEndian
 	if len(b) < blockHeaderBytes+payloadBytes {
@@ -53,7 +59,11 @@ func openBlock(b []byte, kind blockKind, seed event.Seed, payloadBytes int) ([]b
 		return nil, fmt.Errorf("%w: no record magic (%08x)", ErrCorrupt, m)
 	}
 	if v := le.Uint16(b[4:]); v != blockVersion {
-		return nil, fmt.Errorf("%w: record version %d, this program reads %d", ErrNewerFormat, v, blockVersion)
+		n := int(le.Uint32(b[8:]))
+		if v < blockVersion || n > len(b)-blockHeaderBytes || blockSum(b, n, seed) != le.Uint32(b[12:]) {
+			return nil, fmt.Errorf("%w: record checksum and version are wrong", ErrCorrupt)
+		}
+		return nil, fmt.Errorf("%w: record version %d, this program reads %d; start a newer version of it", ErrNewerFormat, v, blockVersion)
 	}
 	if k := blockKind(le.Uint16(b[6:])); k != kind {
 		return nil, fmt.Errorf("%w: record kind %d, expected %d", ErrCorrupt, k, kind)

@@ -31,6 +31,7 @@ var (
 type crashRun struct {
 	t        *testing.T
 	seed     uint64
+	replay   string
 	rng      *rand.Rand
 	opts     Options
 	appended [][]byte // data of frame 2, 3 …
@@ -42,8 +43,7 @@ type crashRun struct {
 
 func (r *crashRun) fatalf(format string, args ...any) {
 	r.t.Helper()
-	r.t.Fatalf("%s\nreplay: go test ./engine/commitlog -run TestAcknowledgedFramesSurvivePowerCuts -crash.seed=%d",
-		fmt.Sprintf(format, args...), r.seed)
+	r.t.Fatalf("%s\nreplay: %s", fmt.Sprintf(format, args...), r.replay)
 }
 
 func TestAcknowledgedFramesSurvivePowerCuts(t *testing.T) {
@@ -70,10 +70,11 @@ func TestAcknowledgedFramesSurvivePowerCuts(t *testing.T) {
 
 func runCrashes(t *testing.T, seed uint64) {
 	rng := rand.New(rand.NewPCG(seed, 77))
-	r := &crashRun{t: t, seed: seed, rng: rng}
+	r := &crashRun{t: t, seed: seed, rng: rng,
+		replay: fmt.Sprintf("go test ./engine/commitlog -run TestAcknowledgedFramesSurvivePowerCuts -crash.seed=%d", seed)}
 	d := simdisk.New(seed, simdisk.Options{BlockBytes: 4096, StaleBytes: seed%3 == 0})
 	r.opts = Options{
-		SegmentBytes: 128 << 10, TailBytes: 256 << 10, HistoryBytes: historyBlockBytes,
+		SegmentBytes: 128 << 10, TailBytes: 96 << 10, HistoryBytes: historyBlockBytes,
 		Create: Creation{Meta: Meta{Log: event.LogID{byte(seed), 1}}, Configuration: []byte("one voter"), Timestamp: 1},
 		Fatal:  r.fail,
 	}
@@ -81,7 +82,7 @@ func runCrashes(t *testing.T, seed uint64) {
 		r.opts.Method = FlushDsync
 	}
 	if seed%4 == 3 { // room for frames that begin in a block of their own
-		r.opts.SegmentBytes, r.opts.TailBytes = 512<<10, 1<<20
+		r.opts.SegmentBytes, r.opts.TailBytes = 512<<10, 384<<10
 	}
 	if seed%7 == 0 {
 		r.opts.Policy = FlushOnRequest

@@ -17,6 +17,8 @@ var (
 	ErrFailed = errors.New("log failed")
 	// ErrTooLarge: the batch is longer than a frame may be.
 	ErrTooLarge = errors.New("batch too large")
+	// ErrOtherNode: the log belongs to another node.
+	ErrOtherNode = errors.New("log of another node")
 	// ErrDiskFull: there is no room for another segment. Reads go on.
 	ErrDiskFull = errors.New("disk full")
 )

@@ -175,18 +175,18 @@ func TestTheMarkFileIsReadBackAndATornOneCountsAsNone(t *testing.T) {
 	t.Parallel()
 	d := openPosix(t)
 	seed := goldenLog.Seed()
-	if got := readMark(d, seed); got != 0 {
+	if got, err := readMark(d, seed); err != nil || got != 0 {
 		t.Errorf("no file: mark %d", got)
 	}
 	for _, want := range []event.Index{7, 1 << 40} {
 		if err := writeMark(d, seed, want); err != nil {
 			t.Fatal(err)
 		}
-		if got := readMark(d, seed); got != want {
+		if got, err := readMark(d, seed); err != nil || got != want {
 			t.Errorf("mark %d, want %d", got, want)
 		}
 	}
-	if got := readMark(d, seed+1); got != 0 {
+	if got, err := readMark(d, seed+1); err != nil || got != 0 {
 		t.Errorf("the mark of another log counts: %d", got)
 	}
 }

@@ -100,7 +100,7 @@ func decodeHeader(b []byte, seed event.Seed) (Header, error) {
 		return Header{}, fmt.Errorf("%w: frame header checksum %08x, expected %08x", ErrCorrupt, sum, le.Uint32(b[56:]))
 	}
 	if v := le.Uint16(b[4:]); v != frameVersion {
-		return Header{}, fmt.Errorf("%w: frame version %d, this program reads %d", ErrNewerFormat, v, frameVersion)
+		return Header{}, fmt.Errorf("%w: frame version %d, this program reads %d; start a newer version of it", ErrNewerFormat, v, frameVersion)
 	}
 	h := Header{
 		Kind: FrameKind(b[6]), DataBytes: le.Uint32(b[8:]), Events: le.Uint32(b[12:]),
@@ -109,7 +109,7 @@ func decodeHeader(b []byte, seed event.Seed) (Header, error) {
 		Chain: le.Uint32(b[48:]), DataCRC: le.Uint32(b[52:]), CRC: le.Uint32(b[56:]),
 	}
 	if !h.Kind.known() {
-		return Header{}, fmt.Errorf("%w: frame kind %d", ErrNewerFormat, b[6])
+		return Header{}, fmt.Errorf("%w: frame kind %d is unknown here; start a newer version of this program", ErrNewerFormat, b[6])
 	}
 	if h.DataBytes == 0 || h.DataBytes > frameDataBytesMax {
 		return Header{}, fmt.Errorf("%w: frame of %d data bytes, 1 to %d are allowed", ErrCorrupt, h.DataBytes, frameDataBytesMax)

@@ -209,7 +209,7 @@ func provenID(b []byte) (id event.LogID, ok bool) {
 		return id, false
 	}
 	id = event.LogID(b[blockHeaderBytes:])
-	_, _, err := decodeSegment(b, id)
+	_, err := openBlock(b, blockSegment, id.Seed(), segmentPayloadBytes)
 	return id, err == nil
 }
 
@@ -258,7 +258,7 @@ func (i *inspector) readStart(name string, limit int) (b []byte, size int64, err
 func (i *inspector) readRecord(name string, kind blockKind, seed event.Seed, payloadBytes int) (payload []byte, bad, err error) {
 	for range 2 {
 		var b []byte
-		if b, err = i.readWhole(name, blockHeaderBytes+payloadBytes); b == nil || err != nil {
+		if b, err = i.readWhole(name, recordBytesMax); b == nil || err != nil {
 			return nil, nil, err
 		}
 		payload, bad = openBlock(b, kind, seed, payloadBytes)
@@ -268,18 +268,8 @@ func (i *inspector) readRecord(name string, kind blockKind, seed event.Seed, pay
 		if bad == nil {
 			return payload, nil, nil
 		}
-		bad = notNewer(bad, b, payloadBytes, seed)
 	}
 	return nil, bad, nil
-}
-
-// notNewer turns a version that this program doesn't know into corruption if
-// the record's checksum doesn't vouch for it.
-func notNewer(bad error, b []byte, payloadBytes int, seed event.Seed) error {
-	if errors.Is(bad, ErrNewerFormat) && blockSum(b, payloadBytes, seed) != binary.LittleEndian.Uint32(b[12:]) {
-		return fmt.Errorf("%w: record checksum and version are wrong", ErrCorrupt)
-	}
-	return bad
 }
 
 // readMark returns the Durable mark of the mark file, 0 for none; bad says what
@@ -345,7 +335,6 @@ func (i *inspector) readHeader(name string) error {
 		if id, ok := provenID(b); ok && id != i.id {
 			bad = fmt.Errorf("%w: segment of log %x, this is log %x", ErrCorrupt, id[:], i.id[:])
 		} else if len(b) >= blockHeaderBytes+segmentPayloadBytes {
-			bad = notNewer(bad, b, segmentPayloadBytes, i.seed)
 		}
 		i.find(name, 0, bad)
 	} else {

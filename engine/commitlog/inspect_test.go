@@ -58,7 +58,7 @@ func (f folder) but(name string, b []byte) folder {
 // smallOptions give segments of 64 KiB.
 func smallOptions(t testing.TB, d disk.Disk) Options {
 	o := testOptions(t, d)
-	o.SegmentBytes, o.TailBytes, o.HistoryBytes = 64<<10, 64<<10, historyBlockBytes
+	o.SegmentBytes, o.TailBytes, o.HistoryBytes = 64<<10, 48<<10, historyBlockBytes
 	return o
 }
 
@@ -318,7 +318,7 @@ func TestInspectSaysWhatOpenDoes(t *testing.T) {
 		rng := rand.New(rand.NewPCG(seed, 5))
 		d := simdisk.New(seed, simdisk.Options{BlockBytes: 4096, StaleBytes: seed%3 == 0})
 		o := smallOptions(t, d)
-		o.Fatal, o.TailBytes = func(error) {}, 4<<20 // all that is appended has room
+		o.Fatal = func(error) {}
 		if l, _, err := Open(o); err == nil {
 			d.CrashAfter(1 + rng.Uint64N(100))
 			appendUntilItFails(l, rng)
@@ -366,7 +366,7 @@ func TestALogThatIsBeingWrittenShowsNoFalseDamage(t *testing.T) {
 			t.Parallel()
 			d := openPosix(t)
 			o := smallOptions(t, d)
-			o.SegmentBytes, o.TailBytes, o.Policy = 4<<20, 4<<20, policy
+			o.SegmentBytes, o.TailBytes, o.Policy = 4<<20, 2<<20, policy
 			l, _ := mustOpen(t, o)
 			var stop atomic.Bool
 			var writing sync.WaitGroup

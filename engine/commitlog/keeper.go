@@ -305,14 +305,17 @@ func writeMark(d disk.Disk, seed event.Seed, durable event.Index) error {
 }
 
 // readMark returns the Durable mark on disk, 0 if there is none or it is torn.
-func readMark(d disk.Disk, seed event.Seed) event.Index {
-	b, err := disk.ReadWhole(d, markName, blockHeaderBytes+markPayloadBytes)
+func readMark(d disk.Disk, seed event.Seed) (event.Index, error) {
+	b, err := disk.ReadWhole(d, markName, recordBytesMax)
 	if err != nil {
-		return 0
+		return 0, nil
 	}
 	p, err := openBlock(b, blockMark, seed, markPayloadBytes)
-	if err != nil {
-		return 0
+	switch {
+	case errors.Is(err, ErrNewerFormat):
+		return 0, fmt.Errorf("read %s/%s: %w", d.Path(), markName, err)
+	case err != nil:
+		return 0, nil
 	}
-	return event.Index(binary.LittleEndian.Uint64(p))
+	return event.Index(binary.LittleEndian.Uint64(p)), nil
 }

@@ -51,7 +51,7 @@ func (b *leased) batch(events int) Batch {
 func TestLeasedFramesAreReadBackWhateverTheirSizes(t *testing.T) {
 	t.Parallel()
 	o := testOptions(t, openPosix(t))
-	o.TailBytes = 2 << 20
+	o.SegmentBytes, o.TailBytes = 8<<20, 2<<20
 	l, _ := mustOpen(t, o)
 	rng := rand.New(rand.NewPCG(3, 4))
 	var want [][]byte

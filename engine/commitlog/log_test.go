@@ -14,7 +14,7 @@ import (
 func testOptions(t testing.TB, d disk.Disk) Options {
 	return Options{
 		Disk:         d,
-		SegmentBytes: 1 << 20, TailBytes: 1 << 20, HistoryBytes: 1 << 20,
+		SegmentBytes: 1 << 20, HistoryBytes: 1 << 20,
 		Create: Creation{Meta: Meta{Log: event.LogID{1, 2, 3}}, Configuration: []byte("configuration"), Timestamp: 1000},
 		Fatal:  func(err error) { t.Errorf("fatal: %v", err) },
 	}

@@ -25,7 +25,7 @@ func writeMeta(d disk.Disk, m Meta) error {
 }
 
 func readMeta(d disk.Disk) (Meta, error) {
-	b, err := disk.ReadWhole(d, metaName, blockHeaderBytes+metaPayloadBytes)
+	b, err := disk.ReadWhole(d, metaName, recordBytesMax)
 	if err != nil {
 		return Meta{}, err
 	}

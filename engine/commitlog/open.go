@@ -48,6 +48,9 @@ func (l *Log) open() (Recovery, error) {
 	if err != nil {
 		return Recovery{}, err
 	}
+	if err := l.belongsHere(meta); err != nil {
+		return Recovery{}, err
+	}
 	l.meta, l.seed = meta, meta.Log.Seed()
 	if err := l.finishReset(); err != nil {
 		return Recovery{}, err
@@ -61,6 +64,15 @@ func (l *Log) open() (Recovery, error) {
 		return r, err
 	}
 	return r, l.start(w)
+}
+
+// belongsHere refuses the folder of another node: two nodes with one identity
+// would vote twice and each overwrite what the other has acknowledged.
+func (l *Log) belongsHere(m Meta) error {
+	if want := l.opts.Node; want != ([16]byte{}) && m.Node != want {
+		return fmt.Errorf("open log %s: %w: it belongs to node %x, this is node %x; give each node its own folder", l.disk.Path(), ErrOtherNode, m.Node, want)
+	}
+	return nil
 }
 
 // memory maps the tail and the history cache.

@@ -36,9 +36,21 @@ type Options struct {
 	// Create is what a new log begins with. An existing log ignores it.
 	Create Creation
 
-	SegmentBytes int64 // DefaultSegmentBytes
-	TailBytes    int   // DefaultTailBytes
-	HistoryBytes int   // DefaultHistoryBytes
+	// Node is the node that opens the log: the folder of another is refused.
+	// Zero opens the folder of any node.
+	Node [16]byte
+
+	// SegmentBytes is the size of new segments; 0 means DefaultSegmentBytes.
+	// Those that exist keep theirs.
+	SegmentBytes int64
+	// TailBytes is the memory for what isn't written yet and the latest that
+	// is. 0 means DefaultTailBytes, less with small segments and more with large
+	// events.
+	TailBytes    int
+	HistoryBytes int // DefaultHistoryBytes
+	// EventBytesMax is the largest event that must fit, envelope included: sizes
+	// that don't let it in are refused. 0 asks for nothing.
+	EventBytesMax int
 	// FillAheadBytes is how far behind the log's end, into the next segment,
 	// the file is kept ready with zeros; DefaultFillAheadBytes. It rises to what
 	// the log takes in a second.
@@ -95,7 +107,7 @@ func (o Options) withDefaults() Options {
 		o.SegmentBytes = DefaultSegmentBytes
 	}
 	if o.TailBytes == 0 {
-		o.TailBytes = DefaultTailBytes
+		o.TailBytes = o.defaultTailBytes()
 	}
 	if o.HistoryBytes == 0 {
 		o.HistoryBytes = DefaultHistoryBytes
@@ -124,12 +136,54 @@ func (o Options) validate() error {
 	case o.SegmentBytes < 16*block || o.SegmentBytes > 1<<32-block || o.SegmentBytes%block != 0:
 		return fmt.Errorf("open log: segment size %d is not allowed; use a multiple of %d from %d to %d",
 			o.SegmentBytes, block, 16*block, int64(1)<<32-block)
-	case o.TailBytes < 16*int(block) || o.TailBytes%int(block) != 0:
-		return fmt.Errorf("open log: tail of %d bytes is not allowed; use a multiple of %d from %d", o.TailBytes, block, 16*block)
+	case o.TailBytes < 8*int(block) || o.TailBytes%int(block) != 0:
+		return fmt.Errorf("open log: tail of %d bytes is not allowed; use a multiple of %d from %d", o.TailBytes, block, 8*block)
+	case o.EventBytesMax < 0 || o.EventBytesMax > frameDataBytesMax:
+		return fmt.Errorf("open log: events of %d bytes are not allowed; use at most %d", o.EventBytesMax, frameDataBytesMax)
+	case o.SegmentBytes < SegmentBytesMin(o.EventBytesMax):
+		return fmt.Errorf("open log: segments of %d bytes are too small for events of %d; use at least %d, or smaller events",
+			o.SegmentBytes, o.EventBytesMax, SegmentBytesMin(o.EventBytesMax))
+	case o.dataBytesMax() < o.EventBytesMax:
+		return fmt.Errorf("open log: a tail of %d bytes is too small for events of %d; use at least %d",
+			o.TailBytes, o.EventBytesMax, tailBytesMin(o.EventBytesMax))
+	case int64(o.TailBytes)+int64(frameBytes(o.dataBytesMax()))+block > o.SegmentBytes:
+		// What waits to be written may then reach over two ends of segments, and
+		// there is room made sure of for one.
+		return fmt.Errorf("open log: a tail of %d bytes is not allowed with segments of %d; it must be shorter by a frame and a block: use at most %d",
+			o.TailBytes, o.SegmentBytes, o.SegmentBytes/4*3/block*block)
 	case o.HistoryBytes < historyBlockBytes:
 		return fmt.Errorf("open log: history cache of %d bytes is not allowed; use at least %d", o.HistoryBytes, historyBlockBytes)
 	}
 	return nil
+}
+
+// sizeUnit is a multiple of every block size.
+const sizeUnit = 64 << 10
+
+// tailBytesMin is the smallest tail that takes events of a size: four frames of
+// one event, so that some can gather while others are on their way.
+func tailBytesMin(eventBytes int) int {
+	return 4 * roundUp(frameBytes(eventBytes)+frameAlignBytes, sizeUnit)
+}
+
+// SegmentBytesMin is the smallest segment that a log of events of up to so many
+// bytes may have, 0 where nothing is known about them. It is more than four of
+// the largest.
+func SegmentBytesMin(eventBytes int) int64 {
+	if eventBytes <= 0 {
+		return 0
+	}
+	return int64(tailBytesMin(eventBytes)/4*5 + sizeUnit)
+}
+
+// defaultTailBytes is half a segment at most, but room for the largest event.
+func (o Options) defaultTailBytes() int {
+	block := int64(o.Disk.BlockBytes())
+	half := int(min(DefaultTailBytes, o.SegmentBytes/2/block*block))
+	if o.EventBytesMax == 0 {
+		return half
+	}
+	return max(half, tailBytesMin(o.EventBytesMax))
 }
 
 // dataBytesMax is the largest batch that segment and tail can hold.

@@ -18,9 +18,9 @@ func TestTrimWaitsUntilTheNextSegmentIsOnTheDisk(t *testing.T) {
 	}
 	d := faultdisk.New(simdisk.New(1, simdisk.Options{}), rules, faultdisk.SystemClock{})
 	o := testOptions(t, d)
-	o.SegmentBytes, o.TailBytes = 128<<10, 1<<20
+	o.SegmentBytes, o.TailBytes = 128<<10, 96<<10
 	l, _ := mustOpen(t, o)
-	data := appendMany(t, l, 0, 200, 1000)
+	data := appendMany(t, l, 0, 150, 1000)
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
 	if err := d.WaitHanging(ctx, 1); err != nil {

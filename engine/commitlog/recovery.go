@@ -147,7 +147,11 @@ func (s *scan) bytes(at, n int64) ([]byte, error) {
 // lookAhead examines what follows the last valid frame, as far as writes in
 // flight can have reached.
 func (s *scan) lookAhead() (f finding, nonZeroTo int64, err error) {
-	f.evidence = max(s.marks, readMark(s.log.disk, s.log.seed))
+	mark, err := readMark(s.log.disk, s.log.seed)
+	if err != nil {
+		return f, 0, err
+	}
+	f.evidence = max(s.marks, mark)
 	limit := min(s.segment.bytes, s.at+int64(s.log.opts.TailBytes))
 	zeros := make([]byte, s.log.block)
 	for at := s.at; at < limit; {

@@ -107,7 +107,7 @@ func writeReset(d disk.Disk, seed event.Seed, base Base) error {
 }
 
 func readReset(d disk.Disk, seed event.Seed) (base Base, found bool, err error) {
-	b, err := disk.ReadWhole(d, resetName, blockHeaderBytes+resetPayloadBytes)
+	b, err := disk.ReadWhole(d, resetName, recordBytesMax)
 	if errors.Is(err, disk.ErrNotFound) {
 		return Base{}, false, nil
 	}

@@ -54,7 +54,7 @@ func resetAndCrash(t *testing.T, seed uint64) {
 	rng := rand.New(rand.NewPCG(seed, 6))
 	d := simdisk.New(seed, simdisk.Options{})
 	o := testOptions(t, d)
-	o.SegmentBytes, o.TailBytes = 64<<10, 128<<10
+	o.SegmentBytes, o.TailBytes = 64<<10, 48<<10
 	o.Fatal = func(error) {}
 	l, _ := mustOpen(t, o)
 	total := rng.IntN(150)

@@ -11,7 +11,7 @@ func TestALogThatSyncsOnRequestCrossesSegmentsByItself(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		o := testOptions(t, simdisk.New(1, simdisk.Options{}))
-		o.SegmentBytes, o.TailBytes, o.Policy = 64<<10, 128<<10, FlushOnRequest
+		o.SegmentBytes, o.TailBytes, o.Policy = 64<<10, 48<<10, FlushOnRequest
 		l, _ := mustOpen(t, o)
 		for n := range 400 {
 			ticket, err := l.Append(Batch{Kind: FrameEvents, Term: 1, Events: 1, Data: encoded(l.Seed(), n, 1000)})

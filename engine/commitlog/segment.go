@@ -162,6 +162,9 @@ func (s *segment) encodeHeader(dst []byte, id event.LogID) {
 
 // decodeSegment reads a segment header. blockBytes is where frames begin.
 func decodeSegment(b []byte, id event.LogID) (s *segment, blockBytes int64, err error) {
+	if other, proven := provenID(b); proven && other != id {
+		return nil, 0, fmt.Errorf("%w: this file is of log %x, the folder of log %x; put each into its own folder", ErrCorrupt, other[:], id[:])
+	}
 	p, err := openBlock(b, blockSegment, id.Seed(), segmentPayloadBytes)
 	if err != nil {
 		return nil, 0, err

@@ -171,7 +171,7 @@ func writeCut(d disk.Disk, seed event.Seed, last event.Index) error {
 // readCut returns the last frame that an unfinished Truncate keeps, 0 if there
 // is none.
 func readCut(d disk.Disk, seed event.Seed) (event.Index, error) {
-	b, err := disk.ReadWhole(d, cutName, blockHeaderBytes+cutPayloadBytes)
+	b, err := disk.ReadWhole(d, cutName, recordBytesMax)
 	if errors.Is(err, disk.ErrNotFound) {
 		return 0, nil
 	}

@@ -71,7 +71,7 @@ func truncateAndCrash(t *testing.T, seed uint64) {
 	rng := rand.New(rand.NewPCG(seed, 5))
 	d := simdisk.New(seed, simdisk.Options{})
 	o := testOptions(t, d)
-	o.SegmentBytes, o.TailBytes = 64<<10, 128<<10
+	o.SegmentBytes, o.TailBytes = 64<<10, 48<<10
 	o.Fatal = func(error) {}
 	l, _ := mustOpen(t, o)
 	total := 20 + rng.IntN(150)
@@ -250,7 +250,7 @@ func TestBatchesOfSeveralSegmentsMakeSureOfEachSegmentsFile(t *testing.T) {
 	t.Parallel()
 	d := simdisk.New(1, simdisk.Options{CapacityBytes: 700 << 10})
 	o := testOptions(t, d)
-	o.SegmentBytes, o.TailBytes = 128<<10, 2<<20
+	o.SegmentBytes, o.TailBytes = 128<<10, 96<<10
 	l, _ := mustOpen(t, o)
 	var batches []Batch
 	for n := range 60 {

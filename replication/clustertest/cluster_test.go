@@ -41,7 +41,7 @@ type Cluster struct {
 func newCluster(t *testing.T, seed uint64, replay string) *Cluster {
 	t.Helper()
 	c := &Cluster{
-		t: t, seed: seed, replay: replay, rng: rand.New(rand.NewPCG(seed, 5)), segmentBytes: 64 << 10,
+		t: t, seed: seed, replay: replay, rng: rand.New(rand.NewPCG(seed, 5)), segmentBytes: 96 << 10,
 		logID: event.LogID{0xa9, 0x09, 0xee}, ledger: newLedger(), over: make(chan struct{}), cutOf: map[[2]raft.ServerAddress]bool{},
 	}
 	t.Cleanup(func() {

@@ -57,7 +57,7 @@ func (l *life) die() {
 func (n *Node) logOptions() commitlog.Options {
 	d := n.disk
 	return commitlog.Options{
-		Disk: d, SegmentBytes: n.cluster.segmentBytes, TailBytes: 1 << 20, HistoryBytes: 1 << 20,
+		Disk: d, SegmentBytes: n.cluster.segmentBytes, TailBytes: 64 << 10, HistoryBytes: 1 << 20,
 		Create: commitlog.Creation{Meta: n.meta},
 		Fatal: func(err error) {
 			if !d.Crashed() {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/magiconair/properties"
 
+	"github.com/apogeemq/apogee/engine/commitlog"
 	"github.com/apogeemq/apogee/server/nameserver"
 )
 
@@ -225,7 +226,7 @@ func (c *Config) check() []error {
 		refuse("namesrvEnable=false without namesrvAddr: no client would find this broker; set namesrvAddr=host:port")
 	}
 	wrong = append(wrong, c.Transport.check()...)
-	if need := 4*int64(c.MessageBytesMax) + 1<<20; c.runsBroker() && c.SegmentBytes < need {
+	if need := commitlog.SegmentBytesMin(c.eventBytesMax()); c.runsBroker() && c.SegmentBytes < need {
 		refuse("mappedFileSizeCommitLog=%d is too small for maxMessageSize=%d: use at least %d", c.SegmentBytes, c.MessageBytesMax, need)
 	}
 	ports := map[int]string{}
@@ -237,6 +238,13 @@ func (c *Config) check() []error {
 	}
 	return wrong
 }
+
+// eventOverheadBytes bounds what an event has besides the body of its message:
+// envelope, hashes of keys, topic and properties.
+const eventOverheadBytes = 64 << 10
+
+// eventBytesMax is the largest event that a message may become.
+func (c *Config) eventBytesMax() int { return c.MessageBytesMax + eventOverheadBytes }
 
 // namedPort is a port and the key it comes from.
 type namedPort struct {

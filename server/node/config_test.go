@@ -156,7 +156,9 @@ func TestValuesThatDontGoTogetherAreRefused(t *testing.T) {
 		{[]string{"adminListenPort=10909"}, "adminListenPort and listenPort - 2 are both 10909"},
 		{[]string{"namesrvListenPort=10911", "namesrvEnable=false", "namesrvAddr=ns:9876"}, ""},
 		{[]string{"listenPort=0", "namesrvListenPort=0", "adminListenPort=0"}, ""},
-		{[]string{"mappedFileSizeCommitLog=1048576"}, "too small for maxMessageSize=4194304: use at least 17825792"},
+		{[]string{"mappedFileSizeCommitLog=1048576"}, "too small for maxMessageSize=4194304: use at least 21692416"},
+		{[]string{"mappedFileSizeCommitLog=1048576", "maxMessageSize=65536"}, ""},
+		{[]string{"mappedFileSizeCommitLog=67108864", "maxMessageSize=15728640"}, "too small for maxMessageSize=15728640: use at least 79364096"},
 	} {
 		_, err := Load("", c.pairs)
 		if c.want == "" && err != nil {

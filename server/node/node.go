@@ -191,6 +191,9 @@ func (n *Node) openLog(context.Context) error {
 		return err
 	}
 	n.log.Info("disk", "path", d.Path(), "io", d.Describe(), "flush", n.config.FlushDisk)
+	if err := checkOwner(d, &n.config); err != nil {
+		return err
+	}
 	began := time.Now()
 	single, recovery, err := replication.OpenSingle(replication.SingleOptions{
 		Address: n.addresses.Broker.String(),
@@ -205,6 +208,9 @@ func (n *Node) openLog(context.Context) error {
 		return err
 	}
 	n.single = single
+	if err := keepOwner(d, &n.config); err != nil {
+		n.log.Warn("the folder is not marked as this broker's; the next start tries again", "cause", err)
+	}
 	n.log.Info("log open", "created", recovery.Created, "end", recovery.End, "position", recovery.Position,
 		"tornBytes", recovery.TornBytes, "took", time.Since(began).Round(time.Millisecond))
 	if recovery.TornBytes > 0 {
@@ -218,7 +224,7 @@ func (n *Node) openLog(context.Context) error {
 func (n *Node) engineOptions(d disk.Disk) engine.Options {
 	o := engine.Options{
 		Log: commitlog.Options{Disk: d, SegmentBytes: n.config.SegmentBytes, HistoryBytes: n.config.ReadCacheBytes,
-			Log: n.log, Fatal: n.options.Fatal},
+			EventBytesMax: n.config.eventBytesMax(), Log: n.log, Fatal: n.options.Fatal},
 		CommitAt: engine.CommitDurable, FlushInterval: n.config.FlushInterval,
 		WaitingFS: vfs.Default, WaitingDir: filepath.Join(n.config.StoreDir, waitingDir),
 	}

@@ -3,12 +3,15 @@ package node
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"net"
 	"net/http"
 	"net/netip"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -284,8 +287,42 @@ func TestTwoNodesDontShareAFolder(t *testing.T) {
 	n, _ := up(t, small(t, dir))
 	defer down(t, n)
 	_, err := Start(t.Context(), small(t, dir), Options{Log: slog.New(slog.DiscardHandler)})
-	if err == nil || !strings.Contains(err.Error(), "lock") {
-		t.Errorf("got %v, want an error about the lock", err)
+	if err == nil || !strings.Contains(err.Error(), "another process has it open; stop that one first") {
+		t.Errorf("got %v, want a sentence about the other process", err)
+	}
+}
+
+func TestTheFolderOfAnotherBrokerIsRefused(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	c := small(t, dir)
+	n, _ := up(t, c)
+	down(t, n)
+	other := c
+	other.BrokerName = "broker-of-somebody-else"
+	_, err := Start(t.Context(), other, Options{Log: slog.New(slog.DiscardHandler)})
+	if !errors.Is(err, errOtherOwner) || !strings.Contains(err.Error(), "broker-of-somebody-else") || !strings.Contains(err.Error(), c.BrokerName) {
+		t.Errorf("got %v, want an error that names both brokers", err)
+	}
+	if err := os.Remove(filepath.Join(dir, logDir, ownerName)); err != nil {
+		t.Fatal(err)
+	}
+	n, _ = up(t, other)
+	down(t, n)
+	if _, err := Start(t.Context(), c, Options{Log: slog.New(slog.DiscardHandler)}); !errors.Is(err, errOtherOwner) {
+		t.Errorf("got %v: the folder was handed over", err)
+	}
+}
+
+func TestTheLargestMessageFitsInTheLog(t *testing.T) {
+	t.Parallel()
+	c := small(t, t.TempDir())
+	c.MessageBytesMax = 15 << 20
+	c.SegmentBytes = 1 << 30
+	n, _ := up(t, c)
+	defer down(t, n)
+	if most := n.single.Engine().Log().DataBytesMax(); most < c.eventBytesMax() {
+		t.Errorf("the log takes %d bytes, a message may have %d", most, c.eventBytesMax())
 	}
 }
 

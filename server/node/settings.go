@@ -120,7 +120,7 @@ var settings = []setting{
 		func(c *Config) *time.Duration { return &c.FlushInterval }),
 	duration("syncFlushTimeout", "5000", time.Millisecond, 1, 600_000, "With SYNC_FLUSH: a send whose sync takes longer is answered with FLUSH_DISK_TIMEOUT. It is stored.",
 		func(c *Config) *time.Duration { return &c.SyncFlushTimeout }),
-	multiple("mappedFileSizeCommitLog", "1073741824", 4096, 1<<20, 1<<32-4096, "Size of a log file.",
+	multiple("mappedFileSizeCommitLog", "1073741824", 4096, 1<<20, 1<<32-4096, "Size of new log files; those that exist keep theirs. At least about five of the largest messages.",
 		func(c *Config) *int64 { return &c.SegmentBytes }),
 	integer("readCacheSize", "134217728", 1<<20, 1<<40, "Bytes of memory for reading old messages.",
 		func(c *Config) *int { return &c.ReadCacheBytes }),

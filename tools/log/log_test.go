@@ -26,7 +26,7 @@ func begin(t testing.TB, dir string) *commitlog.Log {
 		t.Fatal(err)
 	}
 	l, _, err := commitlog.Open(commitlog.Options{
-		Disk: d, SegmentBytes: 64 << 10, TailBytes: 4 << 20, HistoryBytes: 1 << 20,
+		Disk: d, SegmentBytes: 64 << 10, TailBytes: 48 << 10, HistoryBytes: 1 << 20,
 		Create: commitlog.Creation{Meta: commitlog.Meta{Log: event.LogID{7}}, Configuration: []byte("one voter"), Timestamp: 1000},
 	})
 	if err != nil {
