@@ -9,6 +9,11 @@ const (
 	// alignedStartBytes: a frame of this size may begin at the next block
 	// boundary instead of waiting for the write that holds the current block.
 	alignedStartBytes = 64 << 10
+	// A frame may skip to the next block while all that was skipped is at most
+	// this share of the bytes of frames, and so many bytes of each frame.
+	skipShare      = 20
+	skipFrameBytes = 40
+	skipBytesMax   = 64 << 10
 	// tableBytes is the distance in a segment between two entries of its
 	// sparse table.
 	tableBytes = 64 << 10

@@ -33,6 +33,7 @@ type Log struct {
 	// The appender's state, guarded by tail.mu.
 	end      chain
 	endAt    int64 // file offset after the last frame
+	mayskip  int   // bytes that frames may skip to begin in a block of their own
 	failed   error
 	closed   bool
 	appended atomic.Uint64
@@ -187,13 +188,7 @@ func (l *Log) placeLocked(h *Header, b *Batch) bool {
 	if l.endAt+int64(n) > s.bytes {
 		s = l.rollLocked()
 	}
-	at := l.endAt
-	if n >= alignedStartBytes && l.tail.openLocked() == nil {
-		at = int64(roundUp(int(at), l.block))
-		if at+int64(n) > s.bytes {
-			at = l.endAt
-		}
-	}
+	at := l.startLocked(s, n)
 	c, frame := l.frameRoomLocked(s, b, at, n)
 	if c == nil {
 		return false
@@ -212,6 +207,23 @@ func (l *Log) placeLocked(h *Header, b *Batch) bool {
 	return true
 }
 
+// startLocked is the file offset at which a frame of n bytes begins: behind the
+// one before or, to be written beside it, at the next block. What that skips is
+// bounded by a share of all bytes, so that the log stays dense at every load.
+func (l *Log) startLocked(s *segment, n int) int64 {
+	l.mayskip = min(l.mayskip+n/skipShare+skipFrameBytes, skipBytesMax)
+	if n < alignedStartBytes || l.tail.openLocked() != nil {
+		return l.endAt
+	}
+	at := int64(roundUp(int(l.endAt), l.block))
+	skip := int(at - l.endAt)
+	if at+int64(n) > s.bytes || skip > l.mayskip {
+		return l.endAt
+	}
+	l.mayskip -= skip
+	return at
+}
+
 func (l *Log) lastSegment() *segment {
 	all := *l.segments.Load()
 	return all[len(all)-1]
@@ -222,6 +234,7 @@ func (l *Log) lastSegment() *segment {
 func (l *Log) rollLocked() *segment {
 	s := &segment{start: l.end, bytes: l.opts.SegmentBytes}
 	old := *l.segments.Load()
+	old[len(old)-1].sealedAt = l.endAt
 	all := append(old[:len(old):len(old)], s)
 	l.segments.Store(&all)
 	l.endAt = int64(l.block)

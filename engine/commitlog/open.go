@@ -1,10 +1,8 @@
 package commitlog
 
 import (
-	"encoding/binary"
 	"errors"
 	"fmt"
-	"io"
 	"sync"
 
 	"github.com/apogeemq/apogee/engine/disk"
@@ -100,7 +98,7 @@ func (l *Log) create() (Meta, error) {
 		if !ok {
 			continue
 		}
-		if base != l.opts.Create.Base.Position || l.opts.Create.Meta.Log == (event.LogID{}) || l.inUse(name) {
+		if base != l.opts.Create.Base.Position || l.opts.Create.Meta.Log == (event.LogID{}) || l.holdsFrames(name) {
 			return Meta{}, fmt.Errorf("open log %s: %w: segment %s without a %s file; restore the folder", l.disk.Path(), ErrCorrupt, name, metaName)
 		}
 		if err := l.disk.Remove(name); err != nil {
@@ -126,40 +124,6 @@ func (l *Log) create() (Meta, error) {
 		return Meta{}, err
 	}
 	return l.meta, writeMeta(l.disk, l.meta)
-}
-
-// inUse reports whether a segment holds more than a creation that was cut
-// short leaves: its header and the first frame, in the first two blocks.
-func (l *Log) inUse(name string) bool {
-	f, err := l.disk.Open(name, disk.Read)
-	if err != nil {
-		return true
-	}
-	defer f.Close()
-	b := make([]byte, scanBytes)
-	n, err := f.ReadAt(b, int64(2*l.block))
-	if err != nil && !errors.Is(err, io.EOF) {
-		return true
-	}
-	for _, x := range b[:n] {
-		if x != 0 {
-			return true
-		}
-	}
-	return l.framesIn(f) > 1
-}
-
-// framesIn counts frame headers, of whatever log, that follow each other from
-// the first block on.
-func (l *Log) framesIn(f disk.File) (count int) {
-	b := make([]byte, l.block)
-	if _, err := f.ReadAt(b, int64(l.block)); err != nil && !errors.Is(err, io.EOF) {
-		return 2
-	}
-	for at := 0; at+headerBytes <= len(b) && binary.LittleEndian.Uint32(b[at:]) == frameMagic; count++ {
-		at += frameBytes(int(binary.LittleEndian.Uint32(b[at+8:]) % uint32(l.block)))
-	}
-	return count
 }
 
 // writeFirstFrame writes the frame at index 1, term 1: the log's id and the

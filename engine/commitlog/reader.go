@@ -44,6 +44,9 @@ func (l *Log) NewReader() *Reader { return &Reader{log: l} }
 // Read visits the event at a place that a projection remembers. Bytes that
 // come from the disk are verified before they are shown.
 func (r *Reader) Read(p Place, visit func(Event) error) error {
+	if err := r.log.untrimmed(p.Position); err != nil {
+		return err
+	}
 	if r.hold(p.Position) {
 		return visitHeld(&r.held, p, visit)
 	}
@@ -60,6 +63,15 @@ func (r *Reader) Read(p Place, visit func(Event) error) error {
 	}
 	at := p.Offset + headerBytes + int64(p.Position-h.Position)
 	return r.eventAt(s, at, p, h.Timestamp, visit)
+}
+
+// untrimmed refuses a position below the log's beginning: the tail may hold it
+// longer than the log does.
+func (l *Log) untrimmed(p event.Position) error {
+	if _, base := l.First(); p < base {
+		return fmt.Errorf("%w: position %d was trimmed, the log begins at %d", ErrNotFound, p, base)
+	}
+	return nil
 }
 
 // hold makes the chunk with position the one held, if it is in the tail.
@@ -185,6 +197,9 @@ func (r *Reader) Find(position event.Position, visit func(Event) error) error {
 	if _, _, end := r.log.End(); position >= end {
 		return fmt.Errorf("%w: position %d, the log ends at %d", ErrNotFound, position, end)
 	}
+	if err := r.log.untrimmed(position); err != nil {
+		return err
+	}
 	if pin, ok := r.log.tail.pin(byPosition(position)); ok {
 		defer r.log.tail.unpin(pin.chunk)
 		return visitPinned(&pin, position, visit)
@@ -193,8 +208,14 @@ func (r *Reader) Find(position event.Position, visit func(Event) error) error {
 	if err != nil {
 		return err
 	}
-	from := s.before(func(p place) bool { return p.position > position }, r.log.block)
-	c := r.log.cursorAt(s, from)
+	after := func(p place) bool { return p.position > position }
+	return r.fromHint(s, after, func(from place) error {
+		return r.log.cursorAt(s, from).find(position, visit)
+	})
+}
+
+// find walks to the event that begins at position.
+func (c *Cursor) find(position event.Position, visit func(Event) error) error {
 	for {
 		var found bool
 		err := c.step(func(f Frame) error {
@@ -260,6 +281,9 @@ func (c *Cursor) Next() event.Index { return c.next }
 // appended. It stops at the first error of visit.
 func (c *Cursor) Visit(through event.Index, visit func(Frame) error) error {
 	for c.next <= through {
+		if first, _ := c.log.First(); c.next < first {
+			return fmt.Errorf("read frame %d: %w: trimmed, the log begins with frame %d", c.next, ErrNotFound, first)
+		}
 		if pin, ok := c.log.tail.pin(byIndex(c.next)); ok {
 			err := c.visitPinned(&pin, through, visit)
 			c.log.tail.unpin(pin.chunk)
@@ -301,15 +325,20 @@ func (c *Cursor) locate() error {
 	if err != nil {
 		return fmt.Errorf("read frame %d: %w", c.next, err)
 	}
-	from := s.before(func(p place) bool { return p.index > c.next }, c.log.block)
-	c.segment, c.at, c.chained = s, from.offset, false
-	for want := c.next; from.index < want; from.index++ {
-		c.next = from.index
-		if err := c.step(func(Frame) error { return nil }); err != nil {
-			return err
+	want := c.next
+	after := func(p place) bool { return p.index > want }
+	return c.reader.fromHint(s, after, func(from place) error {
+		c.segment, c.at, c.chained = s, from.offset, false
+		for ; from.index < want; from.index++ {
+			c.next = from.index
+			if err := c.step(func(Frame) error { return nil }); err != nil {
+				c.next, c.segment = want, nil
+				return err
+			}
 		}
-	}
-	return nil
+		c.next = want
+		return nil
+	})
 }
 
 // step visits the frame at the cursor's place on disk and moves behind it.

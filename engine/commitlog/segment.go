@@ -19,7 +19,8 @@ import (
 type segment struct {
 	start    chain // the chain before the segment's first frame
 	bytes    int64
-	recycled bool // the file held another part of the log before
+	recycled bool  // the file held another part of the log before
+	sealedAt int64 // file offset after the last frame, 0 where unknown; guarded by tail.mu
 
 	mu    sync.Mutex
 	file  disk.File // nil before the flusher made the file and after Trim

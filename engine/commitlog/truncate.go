@@ -48,6 +48,7 @@ func (l *Log) cutAfterFrame(last *Frame) error {
 		return err
 	}
 	at := last.Offset + int64(frameBytes(int(last.DataBytes)))
+	to := l.endOf(s)
 	if err := l.dropSegmentsAfter(s); err != nil {
 		return err
 	}
@@ -56,7 +57,7 @@ func (l *Log) cutAfterFrame(last *Frame) error {
 	// what is being erased for stable.
 	s.reading.Lock()
 	defer s.reading.Unlock()
-	if err := l.eraseFrom(s, at); err != nil {
+	if err := l.erase(s, at, to); err != nil {
 		return err
 	}
 	l.setEnd(chain{}.next(&last.Header), at)
@@ -89,16 +90,31 @@ func (l *Log) removeSegment(s *segment) error {
 	return l.disk.Remove(s.name())
 }
 
-// eraseFrom overwrites a segment with zeros from file offset at on, lowers the
-// mark file and ends the cut, each step durable before the next.
-func (l *Log) eraseFrom(s *segment, at int64) error {
+// endOf is the file offset after the last frame of a segment, at worst the end
+// of the file. Nothing was ever written behind it but zeros and, in a recycled
+// file, frames of lower indexes.
+func (l *Log) endOf(s *segment) int64 {
+	l.tail.mu.Lock()
+	defer l.tail.mu.Unlock()
+	switch {
+	case l.lastSegment() == s:
+		return l.endAt
+	case s.sealedAt > 0:
+		return s.sealedAt
+	}
+	return s.bytes
+}
+
+// erase overwrites a segment with zeros from file offset at to offset to, lowers
+// the mark file and ends the cut, each step durable before the next.
+func (l *Log) erase(s *segment, at, to int64) error {
 	file, err := s.openFile()
 	if err != nil {
 		return err
 	}
 	s.forgetFrom(at)
 	l.history.forget(s.base(), at)
-	if err := l.zeroFrom(file, s, at); err != nil {
+	if err := l.zero(file, at, to); err != nil {
 		return fmt.Errorf("erase segment %s from %d: %w", s.name(), at, err)
 	}
 	if err := l.disk.Remove(markName); err != nil && !errors.Is(err, disk.ErrNotFound) {
@@ -113,20 +129,22 @@ func (l *Log) eraseFrom(s *segment, at int64) error {
 	return l.disk.SyncDir(".")
 }
 
-// zeroFrom writes zeros from at to the end of the file, keeping the bytes
-// before at in the first block.
-func (l *Log) zeroFrom(file disk.File, s *segment, at int64) error {
+// zero writes zeros from at to the end of the block that holds to, keeping the
+// bytes before at in the first block. It runs while a replica waits, so it
+// writes no more than there was.
+func (l *Log) zero(file disk.File, at, to int64) error {
 	block := int64(l.block)
 	from := at / block * block
-	b := l.scratch(fillWriteBytes)
+	to = (to + block - 1) / block * block
+	b := l.scratch(int(min(fillWriteBytes, to-from)))
 	if from < at {
 		if _, err := file.ReadAt(b[:block], from); err != nil {
 			return err
 		}
 		clear(b[at-from : block])
 	}
-	for from < s.bytes {
-		n := min(int64(len(b)), s.bytes-from)
+	for from < to {
+		n := min(int64(len(b)), to-from)
 		if _, err := file.WriteAt(b[:n], from); err != nil {
 			return err
 		}
@@ -155,7 +173,7 @@ func (l *Log) finishCut(w *scan) (Recovery, *scan, error) {
 		return r, nil, fmt.Errorf("%w: segment %s/%s at %d: the log was being truncated to frame %d and ends with %d",
 			ErrCorrupt, l.disk.Path(), w.segment.name(), w.at, l.cutAfter, w.end.index)
 	}
-	return r, w, l.eraseFrom(w.segment, w.at)
+	return r, w, l.erase(w.segment, w.at, w.segment.bytes)
 }
 
 const cutPayloadBytes = 8
