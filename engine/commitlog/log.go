@@ -156,10 +156,8 @@ func (l *Log) prepareRollLocked(dataBytes int) error {
 	if l.endAt+int64(frameBytes(dataBytes)) <= l.lastSegment().bytes {
 		return nil
 	}
-	// The file that is ready belongs to the last segment if that has none yet. It
-	// has one when the flusher writes its first chunk.
-	for l.usableLocked() == nil && l.lastSegment().unmade() {
-		l.tail.room.Wait()
+	if l.lastSegment().unmade() { // the tail is shorter than a segment
+		panic("BUG: commitlog: what waits to be written reaches over two ends of segments")
 	}
 	l.tail.mu.Unlock()
 	err := l.keeper.prepare()
