@@ -223,6 +223,19 @@ func (e *Engine) Marks() Marks {
 	return m
 }
 
+// IndexStats are counters of the index.
+type IndexStats struct {
+	Rebuilds uint64 // files that were made again from the log since the start
+	LagBytes uint64 // of the log that are applied and in no index file yet
+}
+
+// IndexStats returns the counters as they are now.
+func (e *Engine) IndexStats() IndexStats {
+	_, base := e.log.First()
+	written, applied := max(e.indexer.writtenTo.Load(), uint64(base)), e.position.Load()
+	return IndexStats{Rebuilds: e.indexer.rebuilds.Load(), LagBytes: max(applied, written) - written}
+}
+
 // OnApplied registers f to be called on the apply goroutine after Applied has
 // moved, with the queues that got events. f must not block; the slice is valid
 // during the call and may name a queue more than once.

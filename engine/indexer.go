@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"github.com/apogeemq/apogee/engine/commitlog"
 	"github.com/apogeemq/apogee/engine/disk"
@@ -48,16 +49,18 @@ type indexer struct {
 	twinAt event.Index
 	warned bool
 
-	mu       sync.Mutex
-	changed  *sync.Cond
-	handed   []*handover
-	damaged  []*indexfile.File
-	requests []func()
-	failing  bool // the disk refused; tried again at the next tick
-	news     bool // damage, a request or a tick came
-	dropping bool // the indexer waits for the applier
-	stopping bool
-	done     chan struct{}
+	mu        sync.Mutex
+	changed   *sync.Cond
+	handed    []*handover
+	writtenTo atomic.Uint64 // position up to which index files are there
+	rebuilds  atomic.Uint64
+	damaged   []*indexfile.File
+	requests  []func()
+	failing   bool // the disk refused; tried again at the next tick
+	news      bool // damage, a request or a tick came
+	dropping  bool // the indexer waits for the applier
+	stopping  bool
+	done      chan struct{}
 }
 
 func newIndexer(e *Engine) *indexer {
@@ -241,6 +244,9 @@ func (x *indexer) take(h *handover) error {
 func (x *indexer) publish(files []*indexfile.File) {
 	x.files = files
 	x.queues.Publish(files)
+	if n := len(files); n > 0 {
+		x.writtenTo.Store(uint64(files[n-1].End))
+	}
 }
 
 // rowsBefore goes through the counters where file i begins.

@@ -45,6 +45,7 @@ func eachEvent(f *commitlog.Frame, visit func(projection.Place, event.Event)) er
 // segment, from the log. before are the counters where they begin. It goes run
 // by run, so it takes the memory of one.
 func (x *indexer) rebuild(first, last event.Index, before iter.Seq2[indexfile.Row, error]) (*indexfile.File, error) {
+	x.rebuilds.Add(1)
 	scratch := queue.New(x.runLen)
 	if err := scratch.Load(before); err != nil {
 		return nil, err

@@ -15,7 +15,6 @@ type filler struct {
 	to       int64 // zeros, or log, up to here
 	claim    int64 // start of the fill write under way, 0 for none
 	claimEnd int64
-	overrun  uint64 // chunks that the flusher wrote into unfilled room
 }
 
 // claimNext reserves the next fill write, at most n bytes and not past limit.
@@ -46,25 +45,26 @@ func (f *filler) release(filled bool) {
 
 // overtake is called before the log writes up to end. Where that is past the
 // fill, the fill goes on behind the write instead of over it.
-func (f *filler) overtake(end int64) {
+func (f *filler) overtake(end int64) (overtook bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if end <= f.to {
-		return
+		return false
 	}
 	for f.claimEnd > 0 && end > f.claim {
 		f.ended.Wait()
 	}
 	if end > f.to {
 		f.to = (end + fillWriteBytes - 1) / fillWriteBytes * fillWriteBytes
-		f.overrun++
+		return true
 	}
+	return false
 }
 
-func (f *filler) progress() (to int64, overrun uint64) {
+func (f *filler) progress() int64 {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return f.to, f.overrun
+	return f.to
 }
 
 func (f *filler) startAt(offset int64) {
@@ -75,18 +75,19 @@ func (f *filler) startAt(offset int64) {
 
 // fillStep zero-writes up to one step of the file and makes it durable. It
 // reports whether there was anything to do.
-func fillStep(file disk.File, f *filler, zeros []byte, limit int64) (bool, error) {
+func (k *keeper) fillStep(file disk.File, f *filler, limit int64) (bool, error) {
 	did := false
 	for step := int64(0); step < fillStepBytes; step += fillWriteBytes {
-		from, to, ok := f.claimNext(int64(len(zeros)), limit)
+		from, to, ok := f.claimNext(int64(len(k.zeros)), limit)
 		if !ok {
 			break
 		}
-		_, err := file.WriteAt(zeros[:to-from], from)
+		_, err := file.WriteAt(k.zeros[:to-from], from)
 		f.release(err == nil)
 		if err != nil {
 			return did, err
 		}
+		k.log.meters.fillBytes.Add(uint64(to - from))
 		did = true
 	}
 	if !did {

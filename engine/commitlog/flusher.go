@@ -24,8 +24,10 @@ type flusher struct {
 
 	// Owned by the goroutine.
 	slots   [queueDepth]*chunk
-	depth   int // writes in flight at most
-	writes  int // in flight
+	began   [queueDepth]int64 // by Options.Clock
+	synced  int64             // when the sync in flight began
+	depth   int               // writes in flight at most
+	writes  int               // in flight
 	syncing bool
 	covers  event.Index // what the sync in flight makes durable
 	active  *segment    // whose file is written
@@ -174,11 +176,15 @@ func (f *flusher) submit(c *chunk) {
 		f.fail(err)
 		return
 	}
-	c.segment.fill.overtake(c.end())
+	if c.segment.fill.overtake(c.end()) {
+		f.log.meters.overruns.Add(1)
+	}
 	tag := f.freeSlot()
-	f.slots[tag] = c
+	f.slots[tag], f.began[tag] = c, f.log.opts.Clock()
 	f.writes++
 	buf := f.log.tail.padded(c)
+	f.log.meters.writeBytes.observe(int64(len(buf)))
+	f.log.meters.frameBytes.Add(uint64(len(buf)))
 	if f.log.opts.Method == FlushDsync {
 		f.queue.WriteDurable(file, buf, c.offset, tag)
 		return
@@ -254,6 +260,7 @@ func (f *flusher) submitSync() {
 		return
 	}
 	f.syncing, f.covers = true, m.Written
+	f.synced = f.log.opts.Clock()
 	f.queue.SyncData(file, syncTag)
 }
 
@@ -266,6 +273,7 @@ func (f *flusher) complete(ended []disk.Completion) {
 		}
 		if e.Tag == syncTag {
 			f.syncing = false
+			f.log.meters.sync.observe(f.log.opts.Clock() - f.synced)
 			f.log.durable.Store(uint64(f.covers))
 			moved = true
 			continue
@@ -281,6 +289,7 @@ func (f *flusher) complete(ended []disk.Completion) {
 func (f *flusher) wrote(slot uint64) bool {
 	c := f.slots[slot]
 	f.slots[slot] = nil
+	f.log.meters.write.observe(f.log.opts.Clock() - f.began[slot])
 	f.writes--
 	f.log.tail.mu.Lock()
 	last := f.log.tail.wroteLocked(c)

@@ -136,7 +136,7 @@ func (k *keeper) readyBytes() int64 {
 	k.log.tail.mu.Lock()
 	s, end := k.log.lastSegment(), k.log.endAt
 	k.log.tail.mu.Unlock()
-	to, _ := s.fill.progress()
+	to := s.fill.progress()
 	ready := max(0, to-end)
 	if to < s.bytes {
 		return ready
@@ -144,7 +144,7 @@ func (k *keeper) readyBytes() int64 {
 	k.spareMu.Lock()
 	defer k.spareMu.Unlock()
 	if k.spare != nil {
-		to, _ = k.spare.fill.progress()
+		to = k.spare.fill.progress()
 		ready += to
 	}
 	return ready
@@ -153,13 +153,13 @@ func (k *keeper) readyBytes() int64 {
 // step fills towards target in whole steps, so that a slow trickle of writes
 // doesn't cause a sync each.
 func (k *keeper) step(file disk.File, f *filler, target int64) (bool, error) {
-	to, _ := f.progress()
+	to := f.progress()
 	if target-to < fillStepBytes && to > int64(k.log.block) {
 		if s := k.log.lastSegment(); target < s.bytes || to >= s.bytes {
 			return false, nil
 		}
 	}
-	return fillStep(file, f, k.zeros, target)
+	return k.fillStep(file, f, target)
 }
 
 // prepare makes the next segment's file if it isn't there.
@@ -188,7 +188,7 @@ func (k *keeper) fillSpare(bytes int64) (bool, error) {
 	if err := k.prepareLocked(); err != nil {
 		return false, err
 	}
-	return fillStep(k.spare.file, &k.spare.fill, k.zeros, min(bytes, k.spare.bytes))
+	return k.fillStep(k.spare.file, &k.spare.fill, min(bytes, k.spare.bytes))
 }
 
 // create makes a file of segment size that isn't part of the log yet.
@@ -242,7 +242,7 @@ func (k *keeper) activate(s *segment) error {
 	if err := k.log.disk.SyncDir("."); err != nil {
 		return err
 	}
-	to, _ := sp.fill.progress()
+	to := sp.fill.progress()
 	s.fill.startAt(to)
 	s.setFile(sp.file)
 	k.wake()
@@ -265,6 +265,7 @@ func (k *keeper) keepSpare(s *segment, file disk.File) (taken bool, err error) {
 	}
 	k.spare = &spare{file: file, bytes: s.bytes, recycled: true}
 	k.spare.fill.startAt(s.bytes)
+	k.log.meters.recycled.Add(1)
 	if k.noSpace.Swap(false) {
 		k.log.flusher.wake()
 	}

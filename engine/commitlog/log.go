@@ -27,6 +27,7 @@ type Log struct {
 	flusher  *flusher
 	keeper   *keeper
 	arena    *disk.Arena
+	meters   meters
 
 	cutAfter event.Index // while opening: a Truncate to here is to be finished
 
@@ -199,6 +200,8 @@ func (l *Log) placeLocked(h *Header, b *Batch) bool {
 	s.note(h, at)
 	l.end, l.endAt = l.end.next(h), at+int64(n)
 	l.appended.Store(uint64(h.Index))
+	l.meters.batchEvents.observe(int64(h.Events))
+	l.meters.batchBytes.observe(int64(h.DataBytes))
 	if !l.flusher.asking.Load() {
 		l.flusher.wake()
 	}

@@ -19,6 +19,7 @@ func Open(opts Options) (*Log, Recovery, error) {
 	}
 	l := &Log{opts: opts, disk: opts.Disk, block: opts.Disk.BlockBytes()}
 	l.waiting = sync.NewCond(&l.waitMu)
+	l.meters.init()
 	lock, err := l.disk.Lock(lockName)
 	if errors.Is(err, disk.ErrLocked) {
 		return nil, Recovery{}, fmt.Errorf("open log %s: another process has it open; stop that one first: %w", l.disk.Path(), err)

@@ -63,6 +63,9 @@ type Options struct {
 	Source func(atLeast int)
 	// OnMarks is called by the flusher after Written or Durable moved.
 	OnMarks func()
+	// Clock is a monotonic time in nanoseconds, for Stats alone; nil counts no
+	// durations.
+	Clock func() int64
 	// Fatal ends the process after a failed write or sync. It should not
 	// return; the default panics.
 	Fatal func(error)
@@ -120,6 +123,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.OnMarks == nil {
 		o.OnMarks = func() {}
+	}
+	if o.Clock == nil {
+		o.Clock = func() int64 { return 0 }
 	}
 	if o.Fatal == nil {
 		o.Fatal = func(err error) { panic("FATAL: " + err.Error()) }

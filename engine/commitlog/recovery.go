@@ -219,6 +219,7 @@ func (l *Log) recover(s *segment) (Recovery, *scan, error) {
 			ErrCorrupt, l.disk.Path(), s.name(), w.at, w.end.index+1, found.evidence, reason)
 	case verdictTorn:
 		r.TornBytes = nonZeroTo - w.at
+		l.meters.tornTails.Add(1)
 		r.TornFile, err = l.cut(w, nonZeroTo)
 	}
 	return r, w, err

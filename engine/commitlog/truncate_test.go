@@ -286,7 +286,7 @@ func TestTheNextSegmentIsPreparedBeforeItIsNeeded(t *testing.T) {
 		if l.keeper.spare == nil {
 			return false
 		}
-		to, _ := l.keeper.spare.fill.progress()
+		to := l.keeper.spare.fill.progress()
 		return to == o.SegmentBytes
 	}
 	deadline := time.After(20 * time.Second)

@@ -145,6 +145,9 @@ func (d *Posix) BlockBytes() int { return d.blockBytes }
 // Path is the absolute path of the root.
 func (d *Posix) Path() string { return d.root }
 
+// IOPath is the kind of system calls that queues use.
+func (d *Posix) IOPath() string { return "posix" }
+
 // Describe names the system calls in use.
 func (d *Posix) Describe() string {
 	text := fmt.Sprintf("pwrite + fdatasync, %s, %d-byte blocks", d.directNote, d.blockBytes)

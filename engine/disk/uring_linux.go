@@ -22,6 +22,9 @@ func openUring(p *Posix) (Disk, error) {
 	return &Uring{Posix: p, report: report}, nil
 }
 
+// IOPath is the kind of system calls that queues use.
+func (d *Uring) IOPath() string { return "io_uring" }
+
 // Describe names the I/O path and what the ring uses.
 func (d *Uring) Describe() string {
 	return fmt.Sprintf("io_uring (%v), %s, %d-byte blocks", d.report, d.directNote, d.blockBytes)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net/netip"
 	"os"
@@ -218,13 +219,14 @@ func (n *Node) openLog(context.Context) error {
 			"bytes", recovery.TornBytes, "file", recovery.TornFile, "cause", recovery.Reason)
 	}
 	n.metrics.observeEngine(single.Engine())
+	n.metrics.add(func(w io.Writer) { writeLogMetrics(w, single.Engine(), d) })
 	return nil
 }
 
 func (n *Node) engineOptions(d disk.Disk) engine.Options {
 	o := engine.Options{
 		Log: commitlog.Options{Disk: d, SegmentBytes: n.config.SegmentBytes, HistoryBytes: n.config.ReadCacheBytes,
-			EventBytesMax: n.config.eventBytesMax(), Log: n.log, Fatal: n.options.Fatal},
+			EventBytesMax: n.config.eventBytesMax(), Clock: monotonicClock(), Log: n.log, Fatal: n.options.Fatal},
 		CommitAt: engine.CommitDurable, FlushInterval: n.config.FlushInterval,
 		WaitingFS: vfs.Default, WaitingDir: filepath.Join(n.config.StoreDir, waitingDir),
 	}

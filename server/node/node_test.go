@@ -326,6 +326,26 @@ func TestTheLargestMessageFitsInTheLog(t *testing.T) {
 	}
 }
 
+func TestMetricsShowTheLog(t *testing.T) {
+	t.Parallel()
+	n, _ := up(t, small(t, t.TempDir()))
+	defer down(t, n)
+	var b bytes.Buffer
+	n.metrics.write(&b)
+	for _, want := range []string{
+		`apogee_log_io_info{path="`, `apogee_log_sync_duration_seconds_bucket{le="0.0001"} `, `apogee_log_sync_duration_seconds_bucket{le="+Inf"} `,
+		"apogee_log_batch_events_count ", `apogee_log_written_bytes_total{kind="frames"} `, `apogee_log_history_blocks_total{result="miss"} `,
+		"apogee_log_disk_full 0\n", "apogee_index_lag_bytes ", "apogee_index_rebuilds_total 0\n",
+	} {
+		if !strings.Contains(b.String(), want) {
+			t.Errorf("no %q in the metrics", want)
+		}
+	}
+	if strings.Contains(b.String(), "apogee_log_sync_duration_seconds_sum 0\n") || strings.Contains(b.String(), "apogee_log_batch_events_count 0\n") {
+		t.Error("the system topics were stored, and nothing was counted")
+	}
+}
+
 func TestAStartThatIsCalledOffLeavesNothingBehind(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
