@@ -181,7 +181,7 @@ func (n *Node) serveNameserver(options remoting.Options) error {
 func (n *Node) serve(name string, s *remoting.Server) {
 	n.servers = append(n.servers, namedServer{name, s})
 	n.metrics.observe(name, s)
-	n.log.Info("listening", "for", name, "address", s.Addr())
+	n.log.Info("listening", "for", name, "address", s.Addr().String())
 }
 
 // openLog recovers the log and everything that follows from it.

@@ -111,7 +111,8 @@ func TestAWrongValueEndsTheStartWithOneLine(t *testing.T) {
 
 func TestLogLinesAreJSONWhereAskedFor(t *testing.T) {
 	t.Parallel()
-	cmd := apogee(t, "namesrv", "--log-format", "json", "--set", "listenPort=0", "--set", "adminListenPort=0", "--set", "noSuchKey=1")
+	cmd := apogee(t, "server", "--log-format", "json", "--set", "listenPort=0", "--set", "namesrvListenPort=0", "--set", "adminListenPort=0",
+		"--set", "mappedFileSizeCommitLog=33554432", "--set", "noSuchKey=1")
 	stderr, err := cmd.StderrPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -122,8 +123,9 @@ func TestLogLinesAreJSONWhereAskedFor(t *testing.T) {
 	decoder := json.NewDecoder(stderr)
 	var warned bool
 	for line := (struct {
-		Msg  string
-		Keys []string
+		Msg     string
+		Address string // an object here would be no use to those who search
+		Keys    []string
 	}{}); line.Msg != "ready"; {
 		if err := decoder.Decode(&line); err != nil {
 			t.Fatal(err)
