@@ -86,6 +86,7 @@ type Broker struct {
 	groups  Groups
 	metrics *brokerMetrics
 	live    *live
+	pulled  *pullOffsets
 
 	handlers map[int32]handler
 
@@ -129,6 +130,7 @@ func New(c Config, d Dependencies) (*Broker, error) {
 	b.startedMillis = c.Clock().UnixMilli()
 	b.metrics = newBrokerMetrics(&b.config)
 	b.live = newLive(&b.config)
+	b.pulled = newPullOffsets(c.Limits.GatheredOffsets)
 	b.locks = newQueueLocks(&b.config)
 	b.clients = newClients(&b.config, d.Groups, notifyGroupChange)
 	b.commits = newCommits(&b.config, d, b.live, b.metrics)

@@ -313,19 +313,3 @@ func (c *clients) name(conn *remoting.Conn) string {
 	}
 	return ""
 }
-
-// count is the number of producers and of consumers: of connections that are
-// in some group as such.
-func (c *clients) count() (producers, consumers int) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	for _, s := range c.sessions {
-		if len(s.producers) > 0 {
-			producers++
-		}
-		if len(s.consumers) > 0 {
-			consumers++
-		}
-	}
-	return producers, consumers
-}

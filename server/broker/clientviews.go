@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"cmp"
 	"maps"
 	"slices"
 	"strings"
@@ -145,4 +146,60 @@ func (c *clients) online(group, client string) []member {
 	}
 	slices.SortFunc(list, func(a, b member) int { return strings.Compare(a.client, b.client) })
 	return list
+}
+
+// groupNames are the consumer groups that are online.
+func (c *clients) groupNames() []string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return slices.Sorted(maps.Keys(c.groups))
+}
+
+// clientKind is what connections are counted by.
+type clientKind struct {
+	group    string // of consumers
+	mode     string // of consumers: pull, push or pop
+	language uint8
+	version  int32
+}
+
+// clientCount is how many connections of a kind there are.
+type clientCount struct {
+	clientKind
+	count int
+}
+
+// consumeModes are RocketMQ's names of consumeType in metrics.
+var consumeModes = map[string]string{"CONSUME_ACTIVELY": "pull", "CONSUME_PASSIVELY": "push", "CONSUME_POP": "pop"}
+
+// census counts the connections in producer groups and in consumer groups, by
+// kind; at most limit kinds of each.
+func (c *clients) census(limit int) (producers, consumers []clientCount) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	in, out := make(map[clientKind]int), make(map[clientKind]int)
+	for _, s := range c.sessions {
+		if n := len(s.producers); n > 0 {
+			in[clientKind{language: s.language, version: s.version}] += n
+		}
+		for group := range s.consumers {
+			mode := ""
+			if g := c.groups[group]; g != nil {
+				mode = consumeModes[g.kind]
+			}
+			out[clientKind{group, mode, s.language, s.version}]++
+		}
+	}
+	return sortedCounts(in, limit), sortedCounts(out, limit)
+}
+
+func sortedCounts(table map[clientKind]int, limit int) []clientCount {
+	list := make([]clientCount, 0, len(table))
+	for kind, n := range table {
+		list = append(list, clientCount{kind, n})
+	}
+	slices.SortFunc(list, func(a, b clientCount) int {
+		return cmp.Or(strings.Compare(a.group, b.group), strings.Compare(a.mode, b.mode), cmp.Compare(a.language, b.language), cmp.Compare(a.version, b.version))
+	})
+	return list[:min(len(list), limit)]
 }

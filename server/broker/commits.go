@@ -143,6 +143,13 @@ func (c *commits) gatherLocked(k commitKey, offset event.Offset, client string) 
 	return c.pending, nil
 }
 
+// gathered is the number of offsets that are not applied yet.
+func (c *commits) gathered() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.pending) + len(c.sent)
+}
+
 func (c *commits) wakeLocked() {
 	select {
 	case c.dirty <- struct{}{}:

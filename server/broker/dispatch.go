@@ -45,6 +45,7 @@ func (b *Broker) dispatchTable() map[int32]handler {
 		remoting.RequestGetBrokerConfig:              b.showConfig,
 		remoting.RequestGetBrokerRuntimeInfo:         b.showRuntimeInfo,
 		remoting.RequestGetTopicStatsInfo:            b.topicStats,
+		remoting.RequestViewBrokerStatsData:          b.showStats,
 		remoting.RequestGetConsumeStats:              b.consumeStats,
 		remoting.RequestGetBrokerConsumeStats:        b.allConsumeStats,
 		remoting.RequestQueryConsumeTimeSpan:         b.consumeTimes,

@@ -236,6 +236,7 @@ func (b *Broker) sweep(ctx context.Context) {
 			return
 		}
 		b.locks.sweep()
+		b.forgetGone()
 		for _, c := range b.clients.expire() {
 			b.config.Logger.Info("client sent no heartbeat in time, its connection is closed", "remote", c.RemoteAddr())
 			c.Close()

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"io"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/VictoriaMetrics/metrics"
@@ -20,30 +19,66 @@ type brokerMetrics struct {
 	config *Config
 	node   string // labels that all of RocketMQ's metrics have
 
-	sendSeconds  *metrics.Histogram
+	sendSeconds  *metrics.PrometheusHistogram
 	sendOutcomes map[int32]*metrics.Counter
 	pullOutcomes map[int32]*metrics.Counter
 	offsetEvents *metrics.Counter
 	offsetsKept  *metrics.Counter
 	offsetsLost  *metrics.Counter
 
-	in map[event.TopicID]*flow // of the replier's goroutine
+	flows *flows
+	in    *flowCache[inKey] // of the replier
 
 	totals  totals
 	history history
-	meters  sync.Map // pullPair → *meter
+	past    *pastCounts // of all messages stored
+	pastOut *pastCounts // of all messages pulled
 }
 
 // flow counts messages and their bytes.
-type flow struct{ messages, bytes *metrics.Counter }
+type flow struct {
+	messages, bytes *metrics.Counter
+	sizes           *metrics.PrometheusHistogram // of stored messages, nil for pulled ones
+	names           []string                     // in the set, "" for those that are not shown
 
-// otherTopics is the label of topics past the limit of measured ones.
+	past *pastCounts // of the rate sampler, under its lock
+}
+
+// inKey is how the replier knows what it counts together.
+type inKey struct {
+	topic event.TopicID
+	kind  messageKind
+}
+
+// messageKind is RocketMQ's TopicMessageType as far as messages of the kind
+// are taken.
+type messageKind uint8
+
+const (
+	kindNormal messageKind = iota
+	kindFIFO               // has a sharding key
+)
+
+func (k messageKind) String() string {
+	if k == kindFIFO {
+		return "fifo"
+	}
+	return "normal"
+}
+
+// otherTopics is the label of topics and groups past the limit of measured ones.
 const otherTopics = "_other"
 
+// Upper bounds of histograms: message sizes as in RocketMQ, and seconds.
+var (
+	sizeBuckets    = []float64{1 << 10, 4 << 10, 512 << 10, 1 << 20, 2 << 20, 4 << 20}
+	secondsBuckets = []float64{.0001, .0002, .0005, .001, .002, .005, .01, .02, .05, .1, .2, .5, 1, 2, 5}
+)
+
 func newBrokerMetrics(c *Config) *brokerMetrics {
-	m := &brokerMetrics{set: metrics.NewSet(), config: c, in: make(map[event.TopicID]*flow)}
+	m := &brokerMetrics{set: metrics.NewSet(), config: c, past: newPastCounts(), pastOut: newPastCounts()}
 	m.node = fmt.Sprintf(`cluster=%q,node_type="broker",node_id=%q`, c.ClusterName, c.BrokerName)
-	m.sendSeconds = m.set.NewHistogram("apogee_broker_send_seconds")
+	m.sendSeconds = m.set.NewPrometheusHistogramExt("apogee_broker_send_seconds", secondsBuckets)
 	m.sendOutcomes, m.pullOutcomes = make(map[int32]*metrics.Counter), make(map[int32]*metrics.Counter)
 	for _, code := range sendCodes {
 		m.sendOutcomes[code] = m.set.NewCounter(fmt.Sprintf(`apogee_broker_sends_total{code="%d"}`, code))
@@ -54,6 +89,8 @@ func newBrokerMetrics(c *Config) *brokerMetrics {
 	m.offsetEvents = m.set.NewCounter("apogee_broker_offset_events_total")
 	m.offsetsKept = m.set.NewCounter("apogee_broker_offsets_committed_total")
 	m.offsetsLost = m.set.NewCounter("apogee_broker_offset_events_failed_total")
+	m.flows = newFlows(c.Limits.MeasuredPairs, m.newFlow, m.dropFlow)
+	m.in = newFlowCache[inKey](m.flows)
 	return m
 }
 
@@ -65,12 +102,86 @@ func (m *brokerMetrics) observe(b *Broker) {
 	gauge("apogee_broker_held_pulls", b.holds.held)
 	gauge("apogee_broker_waiting_reads", b.reads.waiting)
 	gauge("apogee_broker_sends_in_flight", func() int { return int(b.sender.inFlight.Load()) })
-	gauge("rocketmq_producer_connections{"+m.node+"}", func() int { n, _ := b.clients.count(); return n })
-	gauge("rocketmq_consumer_connections{"+m.node+"}", func() int { _, n := b.clients.count(); return n })
+	gauge("apogee_broker_measured_pairs", m.flows.count)
+	gauge("apogee_broker_gathered_offsets", b.commits.gathered)
+	gauge("rocketmq_broker_permission{"+m.node+"}", func() int { return b.live.get().permission })
+	gauge("rocketmq_topic_number{"+m.node+"}", func() int { return len(b.topics.All()) })
+	gauge("rocketmq_consumer_group_number{"+m.node+"}", func() int { return len(b.groups.All()) })
+	for processor, waiting := range map[string]func() int{
+		"send": func() int { return int(b.sender.inFlight.Load()) }, "pull": b.reads.waiting,
+		"admin": b.registry.waitingRequests, "consumer_manager": b.commits.gathered,
+	} {
+		gauge(fmt.Sprintf("rocketmq_processor_watermark{%s,processor=%q}", m.node, processor), waiting)
+	}
 }
 
 // WriteMetrics writes the broker's metrics in Prometheus' text format.
-func (b *Broker) WriteMetrics(w io.Writer) { b.metrics.set.WritePrometheus(w) }
+func (b *Broker) WriteMetrics(w io.Writer) {
+	b.metrics.set.WritePrometheus(w)
+	b.metrics.writeConnections(w, b.clients)
+	b.metrics.writeLag(w, b.lag())
+}
+
+// writeConnections writes how many connections each kind of client has.
+func (m *brokerMetrics) writeConnections(w io.Writer, c *clients) {
+	producers, consumers := c.census(m.config.Limits.MeasuredPairs)
+	for _, p := range producers {
+		metrics.WriteGaugeUint64(w, fmt.Sprintf(`rocketmq_producer_connections{%s,language=%q,version="%d",protocol_type="remoting"}`,
+			m.node, strings.ToLower(remoting.LanguageName(p.language)), p.version), uint64(p.count))
+	}
+	for _, p := range consumers {
+		metrics.WriteGaugeUint64(w, fmt.Sprintf(
+			`rocketmq_consumer_connections{%s,consumer_group=%q,language=%q,version="%d",consume_mode=%q,protocol_type="remoting",is_system="%t"}`,
+			m.node, p.group, strings.ToLower(remoting.LanguageName(p.language)), p.version, p.mode, isSystemGroup(p.group)), uint64(p.count))
+	}
+}
+
+// writeLag writes how far groups are behind.
+func (m *brokerMetrics) writeLag(w io.Writer, list []groupLag) {
+	for _, l := range list {
+		labels := fmt.Sprintf(`{%s,consumer_group=%q,topic=%q,is_retry="%t",is_system="%t"}`,
+			m.node, l.group, l.topic, strings.HasPrefix(l.topic, retryPrefix), isSystemTopic(l.topic) || isSystemGroup(l.group))
+		metrics.WriteGaugeUint64(w, "rocketmq_consumer_lag_messages"+labels, uint64(l.messages))
+		metrics.WriteGaugeUint64(w, "rocketmq_consumer_lag_latency"+labels, uint64(l.millis))
+		metrics.WriteGaugeUint64(w, "rocketmq_consumer_inflight_messages"+labels, uint64(l.inFlight))
+		metrics.WriteGaugeUint64(w, "rocketmq_consumer_ready_messages"+labels, uint64(l.ready))
+	}
+}
+
+// newFlow makes the counters of k. As in RocketMQ, those of retry and dead
+// letter topics are not shown.
+func (m *brokerMetrics) newFlow(k flowKey) *flow {
+	f := &flow{past: newPastCounts()}
+	internal := strings.HasPrefix(k.topic, retryPrefix) || strings.HasPrefix(k.topic, deadPrefix)
+	switch {
+	case internal && k.group == "" && strings.HasPrefix(k.topic, deadPrefix):
+		group := k.topic[len(deadPrefix):]
+		f.names = []string{fmt.Sprintf(`rocketmq_send_to_dlq_messages_total{%s,consumer_group=%q,topic=%q,is_system="%t"}`,
+			m.node, group, retryPrefix+group, isSystemGroup(group))}
+		f.messages, f.bytes = m.set.GetOrCreateCounter(f.names[0]), new(metrics.Counter)
+	case internal:
+		f.messages, f.bytes = new(metrics.Counter), new(metrics.Counter)
+	case k.group == "":
+		labels := fmt.Sprintf(`{%s,topic=%q,message_type=%q,is_system="%t"}`, m.node, k.topic, k.kind.String(), isSystemTopic(k.topic))
+		f.names = []string{"rocketmq_messages_in_total" + labels, "rocketmq_throughput_in_total" + labels, "rocketmq_message_size" + labels}
+		f.messages, f.bytes = m.set.GetOrCreateCounter(f.names[0]), m.set.GetOrCreateCounter(f.names[1])
+		f.sizes = m.set.GetOrCreatePrometheusHistogramExt(f.names[2], sizeBuckets)
+	default:
+		labels := fmt.Sprintf(`{%s,topic=%q,consumer_group=%q,is_retry="false",is_system="%t"}`,
+			m.node, k.topic, k.group, isSystemTopic(k.topic) || isSystemGroup(k.group))
+		f.names = []string{"rocketmq_messages_out_total" + labels, "rocketmq_throughput_out_total" + labels}
+		f.messages, f.bytes = m.set.GetOrCreateCounter(f.names[0]), m.set.GetOrCreateCounter(f.names[1])
+	}
+	return f
+}
+
+func (m *brokerMetrics) dropFlow(f *flow) {
+	for _, name := range f.names {
+		m.set.UnregisterMetric(name)
+	}
+}
+
+func (f *flow) counts() counts { return counts{f.messages.Get(), f.bytes.Get()} }
 
 // sent counts a send that has its outcome. It runs on the replier's goroutine.
 func (m *brokerMetrics) sent(r *sendRequest, code int32, now time.Time) {
@@ -80,29 +191,17 @@ func (m *brokerMetrics) sent(r *sendRequest, code int32, now time.Time) {
 		m.totals.failed.Add(1)
 		return
 	}
-	f := m.in[r.topic.ID]
+	f := m.in.find(inKey{r.topic.ID, r.kind})
 	if f == nil {
-		f = m.inFlow(r.topic.Config.Name)
-		m.in[r.topic.ID] = f
+		f = m.in.learn(inKey{r.topic.ID, r.kind}, flowKey{topic: r.topic.Config.Name, kind: r.kind})
 	}
 	f.messages.Add(len(r.drafts))
 	f.bytes.Add(r.bytes)
+	if f.sizes != nil {
+		f.sizes.Update(float64(r.bytes / len(r.drafts)))
+	}
 	m.totals.stored.Add(uint64(len(r.drafts)))
 	m.totals.storedBytes.Add(uint64(r.bytes))
-}
-
-func (m *brokerMetrics) inFlow(topic string) *flow {
-	if len(m.in) >= m.config.Limits.MeasuredPairs {
-		clear(m.in)
-		topic = otherTopics
-	}
-	labels := fmt.Sprintf(`{%s,topic=%q,message_type="normal",is_system="%t"}`, m.node, topic, isSystemTopic(topic))
-	f := &flow{
-		messages: m.set.GetOrCreateCounter("rocketmq_messages_in_total" + labels),
-		bytes:    m.set.GetOrCreateCounter("rocketmq_throughput_in_total" + labels),
-	}
-	m.meter(pullPair{topic: topic}, f)
-	return f
 }
 
 // pulled counts an answered pull.
@@ -133,40 +232,23 @@ func (m *brokerMetrics) committed(count int, err error) {
 // pullMeasures counts what one reader of the pool has delivered.
 type pullMeasures struct {
 	metrics *brokerMetrics
-	flows   map[pullPair]*flow
+	flows   *flowCache[pullPair]
 }
 
 type pullPair struct{ topic, group string }
 
 func (m *brokerMetrics) newPullMeasures() *pullMeasures {
-	return &pullMeasures{metrics: m, flows: make(map[pullPair]*flow)}
+	return &pullMeasures{metrics: m, flows: newFlowCache[pullPair](m.flows)}
 }
 
 // out counts the messages of one answer.
 func (p *pullMeasures) out(r *pullRequest, messages, bytes int) {
 	pair := pullPair{r.topic, r.group}
-	f := p.flows[pair]
+	f := p.flows.find(pair)
 	if f == nil {
-		if len(p.flows) >= p.metrics.config.Limits.MeasuredPairs {
-			pair = pullPair{otherTopics, otherTopics}
-		}
-		if f = p.flows[pair]; f == nil {
-			f = p.metrics.outFlow(pair)
-			p.flows[pair] = f
-		}
+		f = p.flows.learn(pair, flowKey{topic: r.topic, group: r.group})
 	}
 	f.messages.Add(messages)
 	f.bytes.Add(bytes)
 	p.metrics.totals.transferred.Add(uint64(messages))
-}
-
-func (m *brokerMetrics) outFlow(pair pullPair) *flow {
-	labels := fmt.Sprintf(`{%s,topic=%q,consumer_group=%q,is_retry="%t",is_system="%t"}`,
-		m.node, pair.topic, pair.group, strings.HasPrefix(pair.topic, retryPrefix), isSystemTopic(pair.topic))
-	f := &flow{
-		messages: m.set.GetOrCreateCounter("rocketmq_messages_out_total" + labels),
-		bytes:    m.set.GetOrCreateCounter("rocketmq_throughput_out_total" + labels),
-	}
-	m.meter(pair, f)
-	return f
 }

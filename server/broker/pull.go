@@ -343,6 +343,7 @@ func (r *pullRequest) run(w *reader) {
 		w.reply.Reset()
 		w.reply.Body = w.body
 		w.measures.out(r, w.messages, len(w.body))
+		p.broker.pulled.set(commitKey{r.group, r.queue}, examined)
 		p.answer(r, &w.reply, pullFound, examined, first, next)
 		w.reply.Body = nil
 	case examined <= r.offset:

@@ -3,7 +3,6 @@ package broker
 import (
 	"context"
 	"fmt"
-	"math"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -85,42 +84,37 @@ func (h *history) rates(total func(sample) uint64) string {
 	return fmt.Sprintf("%v %v %v", values[0], values[1], values[2])
 }
 
-// meter is a flow whose rate administrators may ask for.
-type meter struct {
-	flow    *flow
-	before  uint64        // messages, at the last measurement
-	changed atomic.Uint64 // bits of the rate, messages per second
-}
-
-// measure takes the rates anew; passed is the time since it was last called.
-func (m *brokerMetrics) measure(passed time.Duration) {
-	m.meters.Range(func(_, v any) bool {
-		one := v.(*meter)
-		now := one.flow.messages.Get()
-		one.changed.Store(math.Float64bits(float64(now-one.before) / passed.Seconds()))
-		one.before = now
-		return true
-	})
-}
-
-func (m *brokerMetrics) meter(pair pullPair, f *flow) {
-	m.meters.LoadOrStore(pair, &meter{flow: f, before: f.messages.Get()})
-}
-
-func (m *brokerMetrics) rate(pair pullPair) javaDouble {
-	v, found := m.meters.Load(pair)
-	if !found {
-		return 0
-	}
-	return javaDouble(math.Float64frombits(v.(*meter).changed.Load()))
+// measure takes the totals that rates are taken from. It is called every
+// rateWindow.
+func (m *brokerMetrics) measure(now time.Time) {
+	millis := now.UnixMilli()
+	m.flows.each(func(_ flowKey, f *flow) { f.past.add(f.counts(), millis) })
+	m.flows.mu.Lock()
+	defer m.flows.mu.Unlock()
+	m.past.add(counts{m.totals.stored.Load(), m.totals.storedBytes.Load()}, millis)
+	m.pastOut.add(counts{messages: m.totals.transferred.Load()}, millis)
 }
 
 // rateIn is the messages stored per second in a topic.
-func (m *brokerMetrics) rateIn(topic string) javaDouble { return m.rate(pullPair{topic: topic}) }
+func (m *brokerMetrics) rateIn(topic string) (rate javaDouble) {
+	for _, kind := range []messageKind{kindNormal, kindFIFO} {
+		rate += m.rate(flowKey{topic: topic, kind: kind})
+	}
+	return rate
+}
 
 // rateOut is the messages pulled per second by a group from a topic.
 func (m *brokerMetrics) rateOut(topic, group string) javaDouble {
-	return m.rate(pullPair{topic: topic, group: group})
+	return m.rate(flowKey{topic: topic, group: group})
+}
+
+func (m *brokerMetrics) rate(k flowKey) javaDouble {
+	m.flows.mu.Lock()
+	defer m.flows.mu.Unlock()
+	if f := m.flows.table[k]; f != nil {
+		return javaDouble(f.past.rate())
+	}
+	return 0
 }
 
 // runRates takes samples until ctx ends.
@@ -129,6 +123,7 @@ func (m *brokerMetrics) runRates(ctx context.Context) {
 	defer ticker.Stop()
 	measured := m.config.Clock()
 	m.history.add(m.totals.sample(measured))
+	m.measure(measured)
 	for {
 		select {
 		case <-ticker.C:
@@ -137,8 +132,8 @@ func (m *brokerMetrics) runRates(ctx context.Context) {
 		}
 		now := m.config.Clock()
 		m.history.add(m.totals.sample(now))
-		if passed := now.Sub(measured); passed >= rateWindow {
-			m.measure(passed)
+		if now.Sub(measured) >= rateWindow {
+			m.measure(now)
 			measured = now
 		}
 	}

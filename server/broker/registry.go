@@ -221,6 +221,13 @@ func (r *registry) finish(changes []*change) {
 	}
 }
 
+// waitingRequests is the number of requests that wait for changes.
+func (r *registry) waitingRequests() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.requests
+}
+
 // shutDown answers those who still wait.
 func (r *registry) shutDown() {
 	r.mu.Lock()

@@ -30,6 +30,7 @@ type sendRequest struct {
 	queueID  uint32
 	started  time.Time
 	bytes    int // of all records
+	kind     messageKind
 	proposal engine.Proposal
 
 	messages   []record.Message
@@ -63,7 +64,7 @@ func (r *sendRequest) addMessage(body []byte, h *sendHeader) error {
 		return err
 	}
 	r.uniqueKey = append(r.uniqueKey[:0], known.UniqueKey...)
-	r.proposal.Wait = waitOf(known)
+	r.proposal.Wait, r.kind = waitOf(known), kindOf(known)
 	var made []byte
 	if len(known.UniqueKey) == 0 {
 		r.uniqueKey = r.sender.keys.Append(r.uniqueKey, r.started.UnixMilli())
@@ -94,7 +95,7 @@ func (r *sendRequest) addBatch(body []byte, h *sendHeader) error {
 	}
 	known := record.Properties(h.properties).Known()
 	r.uniqueKey = append(r.uniqueKey[:0], known.UniqueKey...)
-	r.proposal.Wait = waitOf(known)
+	r.proposal.Wait, r.kind = waitOf(known), kindOf(known)
 	r.grow(count)
 	for len(body) > 0 {
 		item, rest, err := record.SplitBatch(body)
@@ -136,6 +137,14 @@ func waitOf(known record.Known) engine.Wait {
 		return engine.WaitCommitted
 	}
 	return engine.WaitWritten
+}
+
+// kindOf is what metrics call a message, by the rules of RocketMQ.
+func kindOf(known record.Known) messageKind {
+	if known.ShardingKey != nil {
+		return kindFIFO
+	}
+	return kindNormal
 }
 
 // admit refuses what can't be stored as an ordinary message.

@@ -156,12 +156,13 @@ func (b *Broker) progressOf(group string, t topic.Topic, queues uint32) ([]queue
 	for id := range queues {
 		q := event.Queue{Topic: t.ID, ID: id}
 		_, next := b.queues.Bounds(q)
-		committed, _ := b.commits.get(commitKey{group, q})
+		k := commitKey{group, q}
+		committed, _ := b.commits.get(k)
 		consumed, err := b.timeOf(q, committed-1, 0)
 		if err != nil {
 			return nil, fmt.Errorf("read queue %d of topic %s: %w", id, t.Config.Name, err)
 		}
-		table = append(table, queueEntry[progressBody]{b.messageQueueOf(t, id), progressBody{next, committed, consumed, committed}})
+		table = append(table, queueEntry[progressBody]{b.messageQueueOf(t, id), progressBody{next, committed, consumed, b.pulled.get(k, committed)}})
 	}
 	return table, nil
 }

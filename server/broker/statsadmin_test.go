@@ -146,15 +146,63 @@ func TestRatesAreTakenOverTheirWindows(t *testing.T) {
 func TestRateOfATopicIsTakenFromItsCounter(t *testing.T) {
 	t.Parallel()
 	h := start(t, nil)
-	h.send(0, "a", "x")
+	m := h.broker.metrics
 	h.send(0, "a", "x")
 	h.want(h.pull(pullFields(0, 0)), remoting.ResponseSuccess)
-	h.broker.metrics.measure(rateWindow)
-	if in, out := h.broker.metrics.rateIn("T"), h.broker.metrics.rateOut("T", "CG"); in != 0.2 || out != 0.2 {
+	h.answered(func() bool { return m.flows.count() == 2 })
+	at := time.Now().Add(time.Hour)
+	m.measure(at)
+	h.send(0, "a", "x")
+	h.send(0, "a", "x")
+	h.want(h.pull(pullFields(0, 1)), remoting.ResponseSuccess)
+	h.answered(func() bool { return m.totals.transferred.Load() == 3 && m.totals.stored.Load() == 3 })
+	m.measure(at.Add(rateWindow))
+	if in, out := m.rateIn("T"), m.rateOut("T", "CG"); in != 0.2 || out != 0.2 {
 		t.Errorf("%v messages a second in and %v out, want 0.2", in, out)
 	}
-	h.broker.metrics.measure(rateWindow)
-	if in := h.broker.metrics.rateIn("T"); in != 0 {
+	item := `{"avgpt":1.0,"sum":2,"tps":0.2}`
+	none := `{"avgpt":0.0,"sum":0,"tps":0.0}`
+	for _, f := range []fields{{"statsName": "TOPIC_PUT_NUMS", "statsKey": "T"}, {"statsName": "GROUP_GET_NUMS", "statsKey": "T@CG"}} {
+		h.wantBody(remoting.RequestViewBrokerStatsData, f, `{"statsDay":`+none+`,"statsHour":`+none+`,"statsMinute":`+item+`}`)
+	}
+	for _, name := range []string{"TOPIC_PUT_SIZE", "GROUP_GET_SIZE", "BROKER_PUT_NUMS", "BROKER_GET_NUMS"} {
+		key := map[bool]string{true: "T@CG", false: "T"}[name == "GROUP_GET_SIZE"]
+		h.want(h.call(remoting.RequestViewBrokerStatsData, fields{"statsName": name, "statsKey": key}, nil), remoting.ResponseSuccess)
+	}
+	for _, f := range []fields{{"statsName": "TOPIC_PUT_NUMS", "statsKey": "None"}, {"statsName": "GROUP_GET_NUMS", "statsKey": "T"}, {}} {
+		h.want(h.call(remoting.RequestViewBrokerStatsData, f, nil), remoting.ResponseSystemError)
+	}
+	m.measure(at.Add(2 * rateWindow))
+	if in := m.rateIn("T"); in != 0 {
 		t.Errorf("%v messages a second while none came", in)
+	}
+}
+
+// answered waits until something holds that follows an answer.
+func (h *harness) answered(holds func() bool) {
+	h.Helper()
+	for deadline := time.Now().Add(patience); !holds(); {
+		if time.Now().After(deadline) {
+			h.Fatal("it doesn't come to hold")
+		}
+		h.call(remoting.RequestGetMaxOffset, fields{"topic": "T", "queueId": "0"}, nil) // lets others run
+	}
+}
+
+func TestTheWindowsOfStatsAreThoseOfRocketMQ(t *testing.T) {
+	t.Parallel()
+	p := newPastCounts()
+	const steps = 2 * dayEvery * daySamples
+	for i := range steps {
+		p.add(counts{messages: uint64(i), bytes: uint64(10 * i)}, int64(i)*rateWindow.Milliseconds())
+	}
+	for _, c := range []struct {
+		w       *window
+		seconds int64
+	}{{&p.minute, 60}, {&p.hour, 3600}, {&p.day, 86400}} {
+		change, millis := c.w.change()
+		if millis != c.seconds*1000 || change.messages != uint64(c.seconds/10) || change.bytes != 10*change.messages {
+			t.Errorf("window of %d s: %+v in %d ms", c.seconds, change, millis)
+		}
 	}
 }

@@ -115,6 +115,13 @@ func (c *Config) isSystemTopic(name string) bool {
 	return isSystemTopic(name) || name == c.ClusterName || name == c.BrokerName || name == c.ClusterName+replyTopicSuffix
 }
 
+// isSystemGroup tells groups of brokers and clients themselves; metrics mark
+// them.
+func isSystemGroup(name string) bool {
+	const prefix = "CID_RMQ_SYS_"
+	return len(name) >= len(prefix) && strings.EqualFold(name[:len(prefix)], prefix)
+}
+
 // checkAdministeredGroup refuses names that RocketMQ's TopicValidator refuses.
 func checkAdministeredGroup(name string) error {
 	switch {

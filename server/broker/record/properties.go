@@ -28,6 +28,7 @@ const (
 	propertyPopCheckpoint = "POP_CK"
 	propertyInnerNumber   = "INNER_NUM"
 	propertyWaitStored    = "WAIT"
+	propertyShardingKey   = "__SHARDINGKEY"
 )
 
 // Properties is an encoded properties string. It is read in place.
@@ -86,6 +87,7 @@ type Known struct {
 	Transaction   []byte
 	InnerNumber   []byte
 	WaitStored    []byte
+	ShardingKey   []byte
 }
 
 // Waits reports whether the producer waits until the message is as safe as the
@@ -120,6 +122,8 @@ func (p Properties) Known() Known {
 			k.InnerNumber = value
 		case propertyWaitStored:
 			k.WaitStored = value
+		case propertyShardingKey:
+			k.ShardingKey = value
 		}
 	}
 	return k
