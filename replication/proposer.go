@@ -52,6 +52,8 @@ type Proposer struct {
 	stopped  bool
 	room     chan struct{} // closed when bytes were released while somebody waits
 
+	metrics *proposerMetrics
+
 	completing sync.Mutex // completions run one at a time
 	ready      []*batch   // of the completion under way
 }
@@ -78,7 +80,7 @@ type part struct {
 }
 
 func newProposer(o ProposerOptions) *Proposer {
-	return &Proposer{opts: o, open: &batch{}, next: make(map[event.Queue]event.Offset)}
+	return &Proposer{opts: o, open: &batch{}, next: make(map[event.Queue]event.Offset), metrics: newProposerMetrics()}
 }
 
 // attach connects the proposer to an engine that is open.
@@ -316,6 +318,7 @@ func (p *Proposer) source(atLeast int) {
 		return
 	}
 	b.ticket, b.appended = ticket, true
+	p.metrics.closed(b)
 	p.inflight = append(p.inflight, b)
 	p.early += b.early
 }
@@ -483,13 +486,14 @@ func (p *Proposer) expireParts(b *batch, count int) {
 		return
 	}
 	p.mu.Lock()
-	outcome := engine.OutcomeUnknown
+	outcome, counter := engine.OutcomeUnknown, p.metrics.doubt
 	b.early -= early
 	if b.appended {
-		outcome = engine.OutcomeFlushTimeout
+		outcome, counter = engine.OutcomeFlushTimeout, p.metrics.late
 		p.early -= early
 	}
 	p.mu.Unlock()
+	counter.Add(waiting)
 	b.complete(b.parts[:count], waiting, outcome, everyProposal)
 }
 

@@ -3,7 +3,11 @@ package node
 import (
 	"fmt"
 	"io"
+	"maps"
+	"strconv"
 	"sync"
+	"sync/atomic"
+	"time"
 
 	"github.com/VictoriaMetrics/metrics"
 
@@ -32,6 +36,62 @@ func (m *meters) add(write func(io.Writer)) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.writers = append(m.writers, write)
+}
+
+// rpcBuckets are those of RocketMQ's rocketmq_rpc_latency, in milliseconds.
+var rpcBuckets = []float64{1, 3, 5, 7, 10, 100, 1000, 2000, 3000}
+
+// rpcLatency measures answers by request and response code. Codes that mean
+// nothing to RocketMQ share one label.
+type rpcLatency struct {
+	set    *metrics.Set
+	labels string
+
+	mu    sync.Mutex
+	found atomic.Pointer[map[rpcCodes]*metrics.PrometheusHistogram] // replaced, never changed
+}
+
+type rpcCodes struct{ request, response int32 }
+
+func newRPCLatency(set *metrics.Set, c *Config) *rpcLatency {
+	l := &rpcLatency{set: set}
+	l.labels = fmt.Sprintf(`cluster=%q,node_type="broker",node_id=%q,protocol_type="remoting"`, c.ClusterName, c.BrokerName)
+	l.found.Store(&map[rpcCodes]*metrics.PrometheusHistogram{})
+	return l
+}
+
+// observe counts an answer.
+func (l *rpcLatency) observe(request, response int32, took time.Duration) {
+	h := (*l.found.Load())[rpcCodes{request, response}]
+	if h == nil {
+		h = l.add(rpcCodes{request, response})
+	}
+	h.Update(float64(took) / float64(time.Millisecond))
+}
+
+// rpcCodesMax bounds the pairs of codes that are remembered. Clients choose
+// request codes; those without a name share a label and are looked up anew.
+const rpcCodesMax = 4096
+
+func (l *rpcLatency) add(codes rpcCodes) *metrics.PrometheusHistogram {
+	request, response := remoting.RequestName(codes.request), remoting.ResponseName(codes.response)
+	unknown := false
+	for name, code := range map[*string]int32{&request: codes.request, &response: codes.response} {
+		if *name == strconv.Itoa(int(code)) {
+			*name, unknown = "unknown", true
+		}
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	h := l.set.GetOrCreatePrometheusHistogramExt(fmt.Sprintf(`rocketmq_rpc_latency{%s,request_code=%q,response_code=%q,result="success"}`,
+		l.labels, request, response), rpcBuckets)
+	known := *l.found.Load()
+	if !unknown && len(known) < rpcCodesMax {
+		next := maps.Clone(known)
+		next[codes] = h
+		l.found.Store(&next)
+	}
+	return h
 }
 
 // observe shows the connections of a listener.

@@ -157,6 +157,7 @@ func (n *Node) serveListeners(context.Context) error {
 		return nil
 	}
 	n.gate, n.fast = &gate{}, &fastGate{}
+	options.Observe = newRPCLatency(n.metrics.set, &n.config).observe
 	n.serve("broker", remoting.Serve(n.listeners.broker, n.gate, options))
 	if n.listeners.fast != nil {
 		n.serve("broker, fast port", remoting.Serve(n.listeners.fast, n.fast, options))
@@ -220,6 +221,7 @@ func (n *Node) openLog(context.Context) error {
 	}
 	n.metrics.observeEngine(single.Engine())
 	n.metrics.add(func(w io.Writer) { writeLogMetrics(w, single.Engine(), d) })
+	n.metrics.add(single.WriteMetrics)
 	return nil
 }
 

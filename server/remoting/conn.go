@@ -10,6 +10,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"syscall"
+	"time"
 )
 
 var (
@@ -37,7 +38,8 @@ type connOptions struct {
 	OutputSoftBytes int
 	OutputHardBytes int
 	CallsMax        int
-	followPeer      bool // calls are serialized like the peer's last request
+	followPeer      bool                                              // calls are serialized like the peer's last request
+	observe         func(request, response int32, took time.Duration) // nil for nobody
 	logger          *slog.Logger
 	input, output   *budget  // shared with the server's other connections
 	opening         *opening // nil on clients

@@ -3,6 +3,7 @@ package remoting
 import (
 	"fmt"
 	"sync"
+	"time"
 )
 
 const (
@@ -54,6 +55,9 @@ type output struct {
 // nothing to flush: the connection is closed, or the reply went out directly.
 // With a batch the connection is put on the batch's list.
 func (c *Conn) encodeReply(rt ReplyTo, r *Reply, b *Batch) bool {
+	if !rt.received.IsZero() {
+		c.options.observe(rt.request, r.Code, time.Since(rt.received))
+	}
 	c.mu.Lock()
 	c.answered()
 	if c.closing {

@@ -1,6 +1,9 @@
 package remoting
 
-import "io"
+import (
+	"io"
+	"time"
+)
 
 // readFrames reads and handles frames until the connection fails. It returns
 // nil when we end the connection, by startDrain or Close.
@@ -72,7 +75,10 @@ func (c *Conn) dispatch() {
 		c.serialization.Store(s)
 	}
 	c.sequence++
-	rt := ReplyTo{Conn: c, Opaque: cmd.Opaque, Serialization: cmd.Serialization, Oneway: cmd.IsOneway(), sequence: c.sequence}
+	rt := ReplyTo{Conn: c, Opaque: cmd.Opaque, Serialization: cmd.Serialization, Oneway: cmd.IsOneway(), sequence: c.sequence, request: cmd.Code}
+	if c.options.observe != nil {
+		rt.received = time.Now()
+	}
 	if !rt.Oneway {
 		c.unanswered.Add(1)
 	}

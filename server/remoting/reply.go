@@ -1,6 +1,9 @@
 package remoting
 
-import "strconv"
+import (
+	"strconv"
+	"time"
+)
 
 // head is what the headers of requests and replies have in common.
 type head struct {
@@ -103,7 +106,9 @@ type ReplyTo struct {
 	Serialization Serialization
 	Oneway        bool
 
-	sequence uint64 // of the request on its connection; 0 if it was not read from there
+	sequence uint64    // of the request on its connection; 0 if it was not read from there
+	request  int32     // its code
+	received time.Time // only where answers are observed
 }
 
 // Send encodes r into the connection's output and flushes soon: at once, or,

@@ -30,7 +30,10 @@ type Options struct {
 	HandshakeTimeout time.Duration  // of TLS; default 10 s
 	ProxyTrusted     []netip.Prefix // whose PROXY headers are believed; others' are read and have no effect
 
-	Logger *slog.Logger // default slog.Default()
+	// Observe is told about each answer to a request: both codes and the time
+	// since the request was read. It is called often and must not block.
+	Observe func(request, response int32, took time.Duration)
+	Logger  *slog.Logger // default slog.Default()
 }
 
 func (o Options) withDefaults() Options {
@@ -88,7 +91,7 @@ func Serve(l net.Listener, h Handler, o Options) *Server {
 	s := &Server{listener: l, handler: h, options: o, conns: make(map[*Conn]struct{}), stop: make(chan struct{})}
 	s.conn = connOptions{
 		FrameBytesMax: o.FrameBytesMax, OutputSoftBytes: o.OutputSoftBytes, OutputHardBytes: o.OutputHardBytes,
-		CallsMax: o.CallsMax, followPeer: true, logger: o.Logger,
+		CallsMax: o.CallsMax, followPeer: true, observe: o.Observe, logger: o.Logger,
 		input: &budget{limit: o.InputBytesMax}, output: &budget{limit: o.OutputBytesMax},
 		opening: &opening{mode: o.TLSMode, config: o.TLS, handshakeTime: o.HandshakeTimeout, trusted: o.ProxyTrusted, distrust: s.distrust},
 	}

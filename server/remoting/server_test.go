@@ -491,3 +491,29 @@ func TestShutdownGivesUpWithItsContext(t *testing.T) {
 		t.Errorf("a second Shutdown: %v", err)
 	}
 }
+
+func TestAnswersAreObservedWithBothCodes(t *testing.T) {
+	t.Parallel()
+	type answer struct {
+		request, response int32
+		took              time.Duration
+	}
+	seen := make(chan answer, 10)
+	s := startServer(t, newTestHandler(echo), Options{Observe: func(request, response int32, took time.Duration) {
+		seen <- answer{request, response, took}
+	}})
+	client, err := Dial(within(t), s.Addr().String(), ClientOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	if err := client.Oneway(&Request{Code: 7}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := client.Call(within(t), &Request{Code: 8}); err != nil {
+		t.Fatal(err)
+	}
+	if got := <-seen; got.request != 8 || got.response != 8 || got.took <= 0 || len(seen) != 0 {
+		t.Errorf("observed %+v and %d more; a one-way request has no answer", got, len(seen))
+	}
+}
