@@ -51,13 +51,6 @@ func (f *flows) find(k flowKey) *flow {
 	return created
 }
 
-// get returns the counters of k if there are some.
-func (f *flows) get(k flowKey) *flow {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return f.table[k]
-}
-
 // count is the number of counters.
 func (f *flows) count() int {
 	f.mu.Lock()

@@ -24,10 +24,12 @@ func instance() string { return fmt.Sprint("e2e-", instances.Add(1)) }
 
 // newProducer starts an official producer that does not send anything twice.
 // New topics get their route from the topic that stands for them.
-func newProducer(t *testing.T, s *server) rocketmq.Producer {
+func newProducer(t *testing.T, s *server, options ...producer.Option) rocketmq.Producer {
 	t.Helper()
-	p, err := rocketmq.NewProducer(producer.WithNameServer([]string{s.nameserverAddress()}), producer.WithRetry(0),
-		producer.WithInstanceName(instance()), producer.WithGroupName("e2e-producer"))
+	p, err := rocketmq.NewProducer(append([]producer.Option{
+		producer.WithNameServer([]string{s.nameserverAddress()}), producer.WithRetry(0),
+		producer.WithInstanceName(instance()), producer.WithGroupName("e2e-producer"),
+	}, options...)...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -55,12 +57,14 @@ func newInbox(t *testing.T, s *server, group, topic, tags string) *inbox {
 	return newInboxOf(t, s, group, topic, consumer.MessageSelector{Type: consumer.TAG, Expression: tags})
 }
 
-// newInboxOf is newInbox with any selector.
-func newInboxOf(t *testing.T, s *server, group, topic string, selector consumer.MessageSelector) *inbox {
+// newInboxOf is newInbox with any selector and further options.
+func newInboxOf(t *testing.T, s *server, group, topic string, selector consumer.MessageSelector, options ...consumer.Option) *inbox {
 	t.Helper()
 	awaitRoute(t, s, topic)
-	c, err := rocketmq.NewPushConsumer(consumer.WithNameServer([]string{s.nameserverAddress()}), consumer.WithGroupName(group),
-		consumer.WithInstance(instance()), consumer.WithConsumeFromWhere(consumer.ConsumeFromFirstOffset))
+	c, err := rocketmq.NewPushConsumer(append([]consumer.Option{
+		consumer.WithNameServer([]string{s.nameserverAddress()}), consumer.WithGroupName(group),
+		consumer.WithInstance(instance()), consumer.WithConsumeFromWhere(consumer.ConsumeFromFirstOffset),
+	}, options...)...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -95,6 +99,13 @@ func (in *inbox) messages() []*primitive.MessageExt {
 	return slices.SortedFunc(slices.Values(in.all), func(a, b *primitive.MessageExt) int {
 		return slices.Compare(a.Body, b.Body)
 	})
+}
+
+// arrived are the bodies that arrived, in the order of their arrival.
+func (in *inbox) arrived() []string {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	return slices.Clone(in.bodies)
 }
 
 // expect waits until exactly these bodies have arrived, in any order.

@@ -3,6 +3,7 @@ package e2e
 import (
 	"context"
 	"fmt"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"sync"
@@ -39,12 +40,42 @@ func ranElsewhere(t *testing.T) bool {
 	if err != nil {
 		t.Fatal(err)
 	}
+	runIn(t, path)
+	return true
+}
+
+// localOffsets is the environment variable by which the official client finds
+// the folder for the offsets of broadcasting consumers. It reads it as it is
+// loaded.
+const localOffsets = "rocketmq.client.localOffsetStoreDir"
+
+// ranWithLocalOffsets runs the calling test in another process whose official
+// client keeps offsets in a folder of the test's, and reports whether it did.
+func ranWithLocalOffsets(t *testing.T) bool {
+	t.Helper()
+	if os.Getenv(localOffsets) != "" {
+		return false
+	}
+	path, err := os.Executable()
+	if raceDetector {
+		path, err = unchecked()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	runIn(t, path, localOffsets+"="+t.TempDir())
+	return true
+}
+
+// runIn runs the calling test in a process of a test binary.
+func runIn(t *testing.T, path string, environment ...string) {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	out, err := exec.CommandContext(ctx, path, "-test.run=^"+t.Name()+"$", "-test.v", "-test.timeout=50s",
-		"-apogee="+apogee, fmt.Sprint("-kill.seed=", *killSeed)).CombinedOutput()
-	if err != nil {
-		t.Fatalf("without the race detector: %v\n%s", err, out)
+	command := exec.CommandContext(ctx, path, "-test.run=^"+t.Name()+"$", "-test.v", "-test.timeout=50s",
+		"-apogee="+apogee, fmt.Sprint("-kill.seed=", *killSeed))
+	command.Env = append(os.Environ(), environment...)
+	if out, err := command.CombinedOutput(); err != nil {
+		t.Fatalf("in another process: %v\n%s", err, out)
 	}
-	return true
 }

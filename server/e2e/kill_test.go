@@ -5,6 +5,9 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"testing"
+	"time"
+
+	"github.com/apache/rocketmq-client-go/v2/consumer"
 )
 
 var killSeed = flag.Uint64("kill.seed", 0, "seed of the moments at which servers are ended; 0 takes a new one")
@@ -61,7 +64,7 @@ func killUnderLoad(t *testing.T, s *server, l *load, plan *rand.Rand) {
 	l.verify(s)
 }
 
-func TestWhatTheOfficialProducerGotConfirmedSurvivesKills(t *testing.T) {
+func TestOfficialClientsLoseNothingToKills(t *testing.T) {
 	t.Parallel()
 	if ranElsewhere(t) {
 		return
@@ -73,17 +76,12 @@ func TestWhatTheOfficialProducerGotConfirmedSurvivesKills(t *testing.T) {
 			s := startServer(t, crashSettings(flush)...)
 			l := beginOfficialLoad(t, s)
 			defer l.end()
+			var consumers []*inbox
 			for range 3 {
-				want := l.confirmed() + 1 + plan.IntN(600)
-				eventually(t, "the official producer's messages are confirmed", func() error {
-					if n := l.confirmed(); n < want {
-						return fmt.Errorf("%d of %d", n, want)
-					}
-					return nil
-				})
-				s.kill()
-				s.restart()
+				consumers = append(consumers, newOfficialConsumer(t, s))
+				killUnderOfficialClients(t, s, l, 1+plan.IntN(600))
 			}
+			consumers = append(consumers, newOfficialConsumer(t, s))
 			l.end()
 			read, err := readBack(dial(t, s.brokerAddress()), officialTopic, loadQueues)
 			if err == nil {
@@ -92,7 +90,58 @@ func TestWhatTheOfficialProducerGotConfirmedSurvivesKills(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
+			eventually(t, "the consumers get what was confirmed", func() error {
+				var arrived []string
+				for _, in := range consumers {
+					arrived = append(arrived, in.arrived()...)
+				}
+				if n := l.missing(arrived); n > 0 {
+					return fmt.Errorf("%d of %d messages have not arrived", n, l.confirmed())
+				}
+				return nil
+			})
 			t.Logf("%d messages were confirmed", l.confirmed())
 		})
+	}
+}
+
+const officialGroup = "e2e-official-group"
+
+// newOfficialConsumer joins the group. A consumer that was there before the
+// server was killed gets no messages until the server knows the group's
+// subscription again, from a heartbeat: the client sends one every 30 s, but
+// for a new one, which sends it at once. Nor does the client notice that the
+// connection of a pull is gone; it waits for as long as is set here.
+func newOfficialConsumer(t *testing.T, s *server) *inbox {
+	t.Helper()
+	return newInboxOf(t, s, officialGroup, officialTopic, everything, consumer.WithConsumerPullTimeout(2*time.Second))
+}
+
+// killUnderOfficialClients kills the server after so many more confirmed
+// messages. Offsets that the consumer had committed before a commit that was
+// answered must be there afterwards: offsets are stored in the order in which
+// they came, those of one interval together.
+func killUnderOfficialClients(t *testing.T, s *server, l *officialLoad, more int) {
+	t.Helper()
+	want := l.confirmed() + more
+	eventually(t, "the official producer's messages are confirmed", func() error {
+		if n := l.confirmed(); n < want {
+			return fmt.Errorf("%d of %d", n, want)
+		}
+		return nil
+	})
+	p := dial(t, s.brokerAddress())
+	var before [loadQueues]int64
+	for queue := range before {
+		before[queue] = p.committed(officialGroup, officialTopic, queue)
+	}
+	p.commitOffset("e2e-fence", officialTopic, 0, int64(want))
+	s.kill()
+	s.restart()
+	p = dial(t, s.brokerAddress())
+	for queue, offset := range before {
+		if after := p.committed(officialGroup, officialTopic, queue); after < offset {
+			t.Errorf("queue %d: the kill sent the consumer back from %d to %d", queue, offset, after)
+		}
 	}
 }

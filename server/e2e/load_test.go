@@ -168,6 +168,25 @@ func pause(ctx context.Context) {
 	}
 }
 
+// missing is how many confirmed messages are not among the bodies.
+func (l *officialLoad) missing(bodies []string) int {
+	arrived := make(map[string]bool, len(bodies))
+	for _, body := range bodies {
+		arrived[body] = true
+	}
+	missing := 0
+	for _, w := range l.writers {
+		w.mu.Lock()
+		for number := range w.receipts {
+			if !arrived[string(bodyOf(w.id, number))] {
+				missing++
+			}
+		}
+		w.mu.Unlock()
+	}
+	return missing
+}
+
 func (l *officialLoad) confirmed() int {
 	n := 0
 	for _, w := range l.writers {
