@@ -8,9 +8,6 @@ import (
 	"github.com/apogeemq/apogee/server/remoting"
 )
 
-// groupListMax bounds the groups of one request.
-const groupListMax = topicListMax
-
 // groupConfigBody is RocketMQ's SubscriptionGroupConfig. Its members are in
 // the order in which fastjson writes them.
 type groupConfigBody struct {
@@ -101,46 +98,16 @@ func (b *Broker) updateGroup(rt remoting.ReplyTo, cmd *remoting.Command) {
 // updateGroupList answers UPDATE_AND_CREATE_SUBSCRIPTIONGROUP_LIST, when all
 // changes are applied. None is made if one is not allowed.
 func (b *Broker) updateGroupList(rt remoting.ReplyTo, cmd *remoting.Command) {
-	var body struct {
-		Groups []json.RawMessage `json:"groupConfigList"`
-	}
-	if err := json.Unmarshal(cmd.Body, &body); err != nil {
-		b.answerError(rt, refuse(remoting.ResponseInvalidParameter, "the body can't be read: %v", err))
+	groups, err := readChangeList(cmd.Body, "groupConfigList", readGroupBody)
+	if err != nil {
+		b.answerError(rt, err)
 		return
-	}
-	if len(body.Groups) > groupListMax {
-		b.answerError(rt, refuse(remoting.ResponseInvalidParameter, "the request has %d groups, at most %d are allowed", len(body.Groups), groupListMax))
-		return
-	}
-	groups := make([]groupConfigBody, len(body.Groups))
-	for i := range groups {
-		var err error
-		if groups[i], err = readGroupBody(body.Groups[i]); err != nil {
-			b.answerError(rt, err)
-			return
-		}
 	}
 	b.updateGroups(rt, groups)
 }
 
 func (b *Broker) updateGroups(rt remoting.ReplyTo, groups []groupConfigBody) {
-	type update struct {
-		settings GroupSettings
-		edits    []attributeEdit
-	}
-	updates := make([]update, len(groups))
-	for i := range groups {
-		settings, edits, err := groups[i].settings()
-		if err != nil {
-			b.answerError(rt, err)
-			return
-		}
-		updates[i] = update{settings, edits}
-	}
-	done := b.answerAfter(rt, len(updates))
-	for _, u := range updates {
-		b.registry.updateGroup(u.settings, u.edits, done)
-	}
+	changeAll(b, rt, groups, (*groupConfigBody).settings, b.registry.updateGroup)
 }
 
 // deleteGroup answers DELETE_SUBSCRIPTIONGROUP, when the group is gone.

@@ -87,7 +87,7 @@ func TestListOfGroupsIsChangedAsAWholeOrNotAtAll(t *testing.T) {
 		`{"groupConfigList":[{"groupName":"A","retryMaxTimes":1},{"groupName":"B"}]}`:                       remoting.ResponseSuccess,
 		`{"groupConfigList":[{"groupName":"C"},{"groupName":" "}]}`:                                         remoting.ResponseInvalidParameter,
 		`{"groupConfigList":[{"groupName":"C"},1]}`:                                                         remoting.ResponseInvalidParameter,
-		`{"groupConfigList":[` + strings.Repeat(`{"groupName":"C"},`, groupListMax) + `{"groupName":"C"}]}`: remoting.ResponseInvalidParameter,
+		`{"groupConfigList":[` + strings.Repeat(`{"groupName":"C"},`, changeListMax) + `{"groupName":"C"}]}`: remoting.ResponseInvalidParameter,
 		`{`: remoting.ResponseInvalidParameter,
 	} {
 		h.want(h.call(remoting.RequestUpdateAndCreateGroupList, nil, []byte(body)), code)

@@ -32,30 +32,26 @@ func answerNumber(rt remoting.ReplyTo, field string, value int64) {
 
 // maxOffset answers GET_MAX_OFFSET: the offset of the next message.
 func (b *Broker) maxOffset(rt remoting.ReplyTo, cmd *remoting.Command) {
-	q, _, found, err := b.queueOf(cmd)
-	if err != nil {
-		b.answerError(rt, err)
-		return
-	}
-	var next event.Offset
-	if found {
-		_, next = b.queues.Bounds(q)
-	}
-	answerNumber(rt, "offset", int64(next))
+	b.answerBound(rt, cmd, func(_, next event.Offset) event.Offset { return next })
 }
 
 // minOffset answers GET_MIN_OFFSET: the first offset that is still there.
 func (b *Broker) minOffset(rt remoting.ReplyTo, cmd *remoting.Command) {
+	b.answerBound(rt, cmd, func(first, _ event.Offset) event.Offset { return first })
+}
+
+// answerBound answers with one of a queue's bounds, 0 for an unknown topic.
+func (b *Broker) answerBound(rt remoting.ReplyTo, cmd *remoting.Command, bound func(first, next event.Offset) event.Offset) {
 	q, _, found, err := b.queueOf(cmd)
 	if err != nil {
 		b.answerError(rt, err)
 		return
 	}
-	var first event.Offset
+	var offset event.Offset
 	if found {
-		first, _ = b.queues.Bounds(q)
+		offset = bound(b.queues.Bounds(q))
 	}
-	answerNumber(rt, "offset", int64(first))
+	answerNumber(rt, "offset", int64(offset))
 }
 
 // read runs f in the read pool, or refuses.

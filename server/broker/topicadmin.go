@@ -12,7 +12,6 @@ import (
 const (
 	topicQueuesMax      = 1 << 16
 	topicPermissionsMax = 1<<4 - 1 // all bits of PermName
-	topicListMax        = 1 << 9
 )
 
 // topicConfigBody is RocketMQ's TopicConfig. Its members are in the order in
@@ -121,48 +120,26 @@ func readTopicHeader(cmd *remoting.Command) (topicConfigBody, error) {
 // updateTopicList answers UPDATE_AND_CREATE_TOPIC_LIST, when all changes are
 // applied. None is made if one is not allowed.
 func (b *Broker) updateTopicList(rt remoting.ReplyTo, cmd *remoting.Command) {
-	var body struct {
-		Topics []json.RawMessage `json:"topicConfigList"`
-	}
-	if err := json.Unmarshal(cmd.Body, &body); err != nil {
-		b.answerError(rt, refuse(remoting.ResponseInvalidParameter, "the body can't be read: %v", err))
+	topics, err := readChangeList(cmd.Body, "topicConfigList", readTopicBody)
+	if err != nil {
+		b.answerError(rt, err)
 		return
-	}
-	if len(body.Topics) > topicListMax {
-		b.answerError(rt, refuse(remoting.ResponseInvalidParameter, "the request has %d topics, at most %d are allowed", len(body.Topics), topicListMax))
-		return
-	}
-	topics := make([]topicConfigBody, len(body.Topics))
-	for i := range topics {
-		topics[i] = newTopicConfigBody()
-		if err := json.Unmarshal(body.Topics[i], &topics[i]); err != nil {
-			b.answerError(rt, refuse(remoting.ResponseInvalidParameter, "topic %d of the body can't be read: %v", i, err))
-			return
-		}
 	}
 	b.updateTopics(rt, topics)
 }
 
-// updateTopics makes all changes, or none if one is not allowed, and answers
-// when they are applied.
+// readTopicBody reads one topic; members that are left out have their defaults.
+func readTopicBody(body []byte) (topicConfigBody, error) {
+	t := newTopicConfigBody()
+	if err := json.Unmarshal(body, &t); err != nil {
+		return t, refuse(remoting.ResponseInvalidParameter, "the topic's configuration can't be read: %v", err)
+	}
+	return t, nil
+}
+
 func (b *Broker) updateTopics(rt remoting.ReplyTo, topics []topicConfigBody) {
-	type update struct {
-		settings TopicSettings
-		edits    []attributeEdit
-	}
-	updates := make([]update, len(topics))
-	for i := range topics {
-		settings, edits, err := topics[i].settings(&b.config)
-		if err != nil {
-			b.answerError(rt, err)
-			return
-		}
-		updates[i] = update{settings, edits}
-	}
-	done := b.answerAfter(rt, len(updates))
-	for _, u := range updates {
-		b.registry.updateTopic(u.settings, u.edits, done)
-	}
+	check := func(t *topicConfigBody) (TopicSettings, []attributeEdit, error) { return t.settings(&b.config) }
+	changeAll(b, rt, topics, check, b.registry.updateTopic)
 }
 
 // deleteTopic answers DELETE_TOPIC_IN_BROKER, when the topic is gone.
