@@ -84,9 +84,9 @@ func TestListOfGroupsIsChangedAsAWholeOrNotAtAll(t *testing.T) {
 	t.Parallel()
 	h := start(t, nil)
 	for body, code := range map[string]int32{
-		`{"groupConfigList":[{"groupName":"A","retryMaxTimes":1},{"groupName":"B"}]}`:                       remoting.ResponseSuccess,
-		`{"groupConfigList":[{"groupName":"C"},{"groupName":" "}]}`:                                         remoting.ResponseInvalidParameter,
-		`{"groupConfigList":[{"groupName":"C"},1]}`:                                                         remoting.ResponseInvalidParameter,
+		`{"groupConfigList":[{"groupName":"A","retryMaxTimes":1},{"groupName":"B"}]}`:                        remoting.ResponseSuccess,
+		`{"groupConfigList":[{"groupName":"C"},{"groupName":" "}]}`:                                          remoting.ResponseInvalidParameter,
+		`{"groupConfigList":[{"groupName":"C"},1]}`:                                                          remoting.ResponseInvalidParameter,
 		`{"groupConfigList":[` + strings.Repeat(`{"groupName":"C"},`, changeListMax) + `{"groupName":"C"}]}`: remoting.ResponseInvalidParameter,
 		`{`: remoting.ResponseInvalidParameter,
 	} {

@@ -155,7 +155,7 @@ func TestListOfTopicsIsChangedAsAWholeOrNotAtAll(t *testing.T) {
 		`{"topicConfigList":[{"topicName":"A","attributes":{"+message.type":"DELAY"},"readQueueNums":1},{"topicName":"B"}]}`: remoting.ResponseSuccess,
 		`{"topicConfigList":[{"topicName":"C"},{"topicName":"TBW102"}]}`:                                                     remoting.ResponseInvalidParameter,
 		`{"topicConfigList":[{"topicName":"C"},{"topicName":1}]}`:                                                            remoting.ResponseInvalidParameter,
-		`{"topicConfigList":[` + strings.Repeat(`{"topicName":"C"},`, changeListMax) + `{"topicName":"C"}]}`:                  remoting.ResponseInvalidParameter,
+		`{"topicConfigList":[` + strings.Repeat(`{"topicName":"C"},`, changeListMax) + `{"topicName":"C"}]}`:                 remoting.ResponseInvalidParameter,
 		`{"topicConfigList":[]}`: remoting.ResponseSuccess,
 		`{`:                      remoting.ResponseInvalidParameter,
 	} {
