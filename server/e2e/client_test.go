@@ -29,6 +29,7 @@ func newProducer(t *testing.T, s *server, options ...producer.Option) rocketmq.P
 	p, err := rocketmq.NewProducer(append([]producer.Option{
 		producer.WithNameServer([]string{s.nameserverAddress()}), producer.WithRetry(0),
 		producer.WithInstanceName(instance()), producer.WithGroupName("e2e-producer"),
+		producer.WithSendMsgTimeout(patience), // the client's own 3 s are less than a busy disk may take
 	}, options...)...)
 	if err != nil {
 		t.Fatal(err)
