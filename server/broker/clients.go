@@ -36,6 +36,7 @@ type session struct {
 	language  uint8     // of the client's library
 	version   int32     // of the client's library
 	seen      time.Time // last heartbeat
+	bytes     int       // the largest heartbeat: what is kept of it
 	producers map[string]struct{}
 	consumers map[string]struct{}
 }
@@ -53,6 +54,7 @@ type clients struct {
 	wake      chan struct{} // one element: changed is no longer empty
 
 	mu       sync.Mutex
+	bytes    int // of all sessions
 	sessions map[*remoting.Conn]*session
 	groups   map[string]*consumerGroup
 	changed  map[string]struct{} // groups whose members are to be told
@@ -84,10 +86,19 @@ func (c *clients) register(conn *remoting.Conn, h *heartbeatData) (wantsAll bool
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	s := c.sessions[conn]
+	more := h.bytes
+	if s != nil {
+		more = max(h.bytes-s.bytes, 0)
+	}
+	if c.bytes+more > c.config.Limits.ClientBytes {
+		return false, refuse(remoting.ResponseSystemBusy, "[OVERLOAD]system busy: the heartbeats of all clients have more than %d bytes", c.config.Limits.ClientBytes)
+	}
 	if s == nil {
 		s = &session{producers: make(map[string]struct{}), consumers: make(map[string]struct{})}
 		c.sessions[conn] = s
 	}
+	s.bytes += more
+	c.bytes += more
 	s.client, s.seen = h.ClientID, c.config.Clock()
 	s.language, s.version = h.language, h.version
 	for _, p := range h.Producers {
@@ -214,7 +225,7 @@ func (c *clients) removeLocked(conn *remoting.Conn) {
 	if s == nil {
 		return
 	}
-	delete(c.sessions, conn)
+	c.dropLocked(conn, s)
 	for group := range s.consumers {
 		c.leaveLocked(conn, group)
 	}
@@ -248,8 +259,13 @@ func (c *clients) leave(conn *remoting.Conn, producers, consumers string) {
 		c.leaveLocked(conn, consumers)
 	}
 	if s.groups() == 0 {
-		delete(c.sessions, conn)
+		c.dropLocked(conn, s)
 	}
+}
+
+func (c *clients) dropLocked(conn *remoting.Conn, s *session) {
+	delete(c.sessions, conn)
+	c.bytes -= s.bytes
 }
 
 // expire forgets the connections whose last heartbeat is too long ago, and

@@ -305,3 +305,26 @@ func TestQueueBelongsToOneClientUntilItsLeaseEnds(t *testing.T) {
 	}
 	h.want(h.call(remoting.RequestLockBatchMQ, nil, []byte(`{`)), remoting.ResponseInvalidParameter)
 }
+
+func TestHeartbeatsOfAllClientsTogetherAreBounded(t *testing.T) {
+	t.Parallel()
+	body := heartbeatBody("c1", "CG", map[string]string{"T": "*"})
+	h := start(t, func(c *Config) { c.Limits.ClientBytes = 2*len(body) + 1 })
+	first := h.dial(nil)
+	for range 3 { // the same client again takes no more
+		h.want(h.callAs(first, remoting.RequestHeartBeat, nil, body), remoting.ResponseSuccess)
+	}
+	second := h.dial(nil)
+	h.want(h.callAs(second, remoting.RequestHeartBeat, nil, body), remoting.ResponseSuccess)
+	third := h.dial(nil)
+	h.want(h.callAs(third, remoting.RequestHeartBeat, nil, body), remoting.ResponseSystemBusy)
+	h.want(h.callAs(first, remoting.RequestUnregisterClient, fields{"clientID": "c1", "consumerGroup": "CG"}, nil), remoting.ResponseSuccess)
+	h.want(h.callAs(third, remoting.RequestHeartBeat, nil, body), remoting.ResponseSuccess)
+	second.Close()
+	third.Close()
+	h.answered(func() bool {
+		h.broker.clients.mu.Lock()
+		defer h.broker.clients.mu.Unlock()
+		return h.broker.clients.bytes == 0 && len(h.broker.clients.sessions) == 0
+	})
+}

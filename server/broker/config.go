@@ -81,6 +81,7 @@ type Limits struct {
 	QueueLocks       int // leases of queues
 	HeartbeatBytes   int // body of a heartbeat
 	GroupsPerClient  int // groups of one connection
+	ClientBytes      int // heartbeats of all connections together
 	MeasuredPairs    int // (topic, group) pairs with metrics of their own
 	HoldTime         time.Duration
 	ClientExpiry     time.Duration // without a heartbeat (channelExpiredTimeout)
@@ -128,7 +129,7 @@ func DefaultLimits() Limits {
 		SendsInFlight: 1 << 17, BatchMessages: 1 << 14,
 		HeldPulls: 100_000, WaitingReads: 1 << 14, Readers: max(4, 2*runtime.GOMAXPROCS(0)),
 		WaitingCreations: 1024, GatheredOffsets: 1 << 18, QueueLocks: 1 << 18,
-		HeartbeatBytes: 4 << 20, GroupsPerClient: 1024, MeasuredPairs: 1 << 13,
+		HeartbeatBytes: 4 << 20, GroupsPerClient: 1024, ClientBytes: 256 << 20, MeasuredPairs: 1 << 13,
 		HoldTime: 5 * time.Minute, ClientExpiry: 120 * time.Second, ClientSweep: 10 * time.Second,
 		LockLease: 60 * time.Second, CreationPatience: 5 * time.Second, ShutdownPatience: 5 * time.Second,
 		ReplyBufferBytes: 1 << 20, Relays: 256, RelayPatience: 10 * time.Second,
@@ -147,7 +148,7 @@ func (c *Config) validate() error {
 		{"HeldPulls", int64(l.HeldPulls)}, {"WaitingReads", int64(l.WaitingReads)}, {"Readers", int64(l.Readers)},
 		{"WaitingCreations", int64(l.WaitingCreations)}, {"GatheredOffsets", int64(l.GatheredOffsets)},
 		{"QueueLocks", int64(l.QueueLocks)}, {"HeartbeatBytes", int64(l.HeartbeatBytes)},
-		{"GroupsPerClient", int64(l.GroupsPerClient)}, {"MeasuredPairs", int64(l.MeasuredPairs)},
+		{"GroupsPerClient", int64(l.GroupsPerClient)}, {"ClientBytes", int64(l.ClientBytes)}, {"MeasuredPairs", int64(l.MeasuredPairs)},
 		{"HoldTime", int64(l.HoldTime)}, {"ClientExpiry", int64(l.ClientExpiry)}, {"ClientSweep", int64(l.ClientSweep)},
 		{"LockLease", int64(l.LockLease)}, {"CreationPatience", int64(l.CreationPatience)},
 		{"ShutdownPatience", int64(l.ShutdownPatience)}, {"ReplyBufferBytes", int64(l.ReplyBufferBytes)},

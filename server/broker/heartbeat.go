@@ -23,6 +23,7 @@ type heartbeatData struct {
 
 	language uint8 // of the client's library
 	version  int32
+	bytes    int // of the body
 }
 
 type producerData struct {
@@ -94,7 +95,7 @@ func (b *Broker) heartbeat(rt remoting.ReplyTo, cmd *remoting.Command) {
 		b.answerError(rt, refuse(remoting.ResponseInvalidParameter, "the heartbeat can't be read: %v", err))
 		return
 	}
-	h.language, h.version = cmd.Language, cmd.Version
+	h.language, h.version, h.bytes = cmd.Language, cmd.Version, len(cmd.Body)
 	if h.ClientID == "" || len(h.ClientID) > event.NameBytesMax {
 		b.answerError(rt, refuse(remoting.ResponseInvalidParameter, "clientID has %d bytes, 1 to %d are allowed", len(h.ClientID), event.NameBytesMax))
 		return
