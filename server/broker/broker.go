@@ -69,8 +69,16 @@ type Progress interface {
 	Marks() engine.Marks
 }
 
+// Authorizer decides whether a request may be served. The text of its error
+// goes to the sender; it keeps nothing of the command.
+type Authorizer interface {
+	Authorize(c *remoting.Conn, cmd *remoting.Command) error
+}
+
 // Dependencies are what a broker works with.
 type Dependencies struct {
+	Authorizer Authorizer // nil: everything is served
+
 	Proposer Proposer
 	Queues   Queues
 	Topics   Topics
@@ -88,7 +96,8 @@ type Broker struct {
 	live    *live
 	pulled  *pullOffsets
 
-	handlers map[int32]handler
+	authorizer Authorizer // nil for none
+	handlers   map[int32]handler
 
 	sender   *sender
 	puller   *puller
@@ -125,7 +134,7 @@ func New(c Config, d Dependencies) (*Broker, error) {
 		return nil, errors.New("configure broker: all dependencies must be set")
 	}
 	ctx, stop := context.WithCancel(context.Background())
-	b := &Broker{config: c, topics: d.Topics, groups: d.Groups, queues: d.Queues, offsets: d.Offsets, progress: d.Progress, running: ctx, stop: stop}
+	b := &Broker{config: c, authorizer: d.Authorizer, topics: d.Topics, groups: d.Groups, queues: d.Queues, offsets: d.Offsets, progress: d.Progress, running: ctx, stop: stop}
 	b.relays = make(chan struct{}, c.Limits.Relays)
 	b.startedMillis = c.Clock().UnixMilli()
 	b.metrics = newBrokerMetrics(&b.config)

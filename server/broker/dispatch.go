@@ -79,6 +79,12 @@ func (b *Broker) dispatchTable() map[int32]handler {
 
 // Handle serves one request.
 func (b *Broker) Handle(rt remoting.ReplyTo, cmd *remoting.Command) {
+	if b.authorizer != nil {
+		if err := b.authorizer.Authorize(rt.Conn, cmd); err != nil {
+			b.answerError(rt, &refusal{remoting.ResponseNoPermission, err.Error()})
+			return
+		}
+	}
 	serve, known := b.handlers[cmd.Code]
 	if !known {
 		b.answerError(rt, &refusal{remoting.ResponseRequestCodeNotSupported,

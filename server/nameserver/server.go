@@ -35,6 +35,13 @@ type Config struct {
 	KeyValuePath string
 	Properties   string       // what else is configured, key=value on each line, for operators who ask
 	Log          *slog.Logger // slog.Default() when nil
+	Authorizer   Authorizer   // nil: everything is served
+}
+
+// Authorizer decides whether a request may be served. The text of its error
+// goes to the sender; it keeps nothing of the command.
+type Authorizer interface {
+	Authorize(c *remoting.Conn, cmd *remoting.Command) error
 }
 
 // Server answers the nameserver's requests. It implements remoting.Handler.
@@ -151,7 +158,9 @@ var answers = map[int32]answer{
 func (s *Server) Handle(rt remoting.ReplyTo, cmd *remoting.Command) {
 	r := s.replies.Get().(*remoting.Reply)
 	r.Reset()
-	if fill, ok := answers[cmd.Code]; ok {
+	if fill, ok := answers[cmd.Code]; !s.authorized(rt.Conn, cmd, r) {
+		// The reply says why.
+	} else if ok {
 		fill(s, rt.Conn, cmd, r)
 	} else {
 		refuse(r, remoting.ResponseRequestCodeNotSupported, fmt.Sprintf(" request type %d not supported", cmd.Code))
@@ -159,6 +168,19 @@ func (s *Server) Handle(rt remoting.ReplyTo, cmd *remoting.Command) {
 	s.meters.answered(cmd.Code, r.Code)
 	rt.Send(r)
 	s.replies.Put(r)
+}
+
+// authorized reports whether a request may be served. If not it fills in the
+// reply.
+func (s *Server) authorized(c *remoting.Conn, cmd *remoting.Command, r *remoting.Reply) bool {
+	if s.config.Authorizer == nil {
+		return true
+	}
+	if err := s.config.Authorizer.Authorize(c, cmd); err != nil {
+		refuse(r, remoting.ResponseNoPermission, err.Error())
+		return false
+	}
+	return true
 }
 
 func refuse(r *remoting.Reply, code int32, remark string) {

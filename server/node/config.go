@@ -12,6 +12,7 @@ import (
 	"github.com/magiconair/properties"
 
 	"github.com/apogeemq/apogee/engine/commitlog"
+	"github.com/apogeemq/apogee/server/access"
 	"github.com/apogeemq/apogee/server/nameserver"
 )
 
@@ -24,14 +25,17 @@ type Config struct {
 	Region           string // regionId
 	Trace            bool   // traceOn
 
-	BindAddress    netip.Addr    // bindAddress
-	BrokerPort     int           // listenPort; 0: any free one, and no fast port
-	BrokerIP       netip.Addr    // brokerIP1; invalid: follows from BindAddress
-	AllowAnonymous bool          // allowAnonymous
-	IdleTime       time.Duration // serverChannelMaxIdleTimeSeconds
-	ConnectionsMax int           // maxConnections
-	FrameTime      time.Duration // frameMaxTimeSeconds
-	Transport      Transport     // who encrypts, who is believed
+	BindAddress    netip.Addr         // bindAddress
+	BrokerPort     int                // listenPort; 0: any free one, and no fast port
+	BrokerIP       netip.Addr         // brokerIP1; invalid: follows from BindAddress
+	AllowAnonymous bool               // allowAnonymous
+	AccessControl  bool               // aclEnable
+	AccessFile     string             // aclFile
+	Credentials    access.Credentials // innerClientAuthenticationCredentials
+	IdleTime       time.Duration      // serverChannelMaxIdleTimeSeconds
+	ConnectionsMax int                // maxConnections
+	FrameTime      time.Duration      // frameMaxTimeSeconds
+	Transport      Transport          // who encrypts, who is believed
 
 	Nameservers        []string // namesrvAddr: host:port each
 	NameserverEmbedded bool     // namesrvEnable
@@ -178,9 +182,9 @@ func parse(role Role, values map[string]string) (Config, error) {
 			value = s.fallback
 		}
 		if err := s.set(&c, strings.TrimSpace(value)); err != nil {
-			wrong = append(wrong, fmt.Errorf("configuration: %s=%s is not allowed: use %s", s.name, value, s.allowed))
+			wrong = append(wrong, fmt.Errorf("configuration: %s=%s is not allowed: use %s", s.name, s.shown(value), s.allowed))
 		}
-		c.given = append(c.given, s.name+"="+strings.TrimSpace(value))
+		c.given = append(c.given, s.name+"="+s.shown(strings.TrimSpace(value)))
 	}
 	for key := range values {
 		if !slices.ContainsFunc(known, func(s setting) bool { return s.name == key }) {
@@ -212,10 +216,15 @@ func (c *Config) check() []error {
 	for _, listener := range []struct {
 		key     string
 		address netip.Addr
-	}{{"bindAddress", c.BindAddress}, {"adminBindAddress", c.AdminBindAddress}} {
-		if !listener.address.IsLoopback() && !c.AllowAnonymous {
+		guarded bool
+		remedy  string
+	}{
+		{"bindAddress", c.BindAddress, c.AccessControl, "set aclEnable=true, or "},
+		{"adminBindAddress", c.AdminBindAddress, false, ""},
+	} {
+		if !listener.address.IsLoopback() && !listener.guarded && !c.AllowAnonymous {
 			refuse("%s=%s lets everybody who reaches this machine in, as there is no authentication: "+
-				"set allowAnonymous=true if that is meant, or use 127.0.0.1", listener.key, listener.address)
+				"%sset allowAnonymous=true if that is meant, or use 127.0.0.1", listener.key, listener.address, listener.remedy)
 		}
 	}
 	switch {

@@ -18,6 +18,7 @@ import (
 	"github.com/apogeemq/apogee/engine/commitlog"
 	"github.com/apogeemq/apogee/engine/disk"
 	"github.com/apogeemq/apogee/replication"
+	"github.com/apogeemq/apogee/server/access"
 	"github.com/apogeemq/apogee/server/broker"
 	"github.com/apogeemq/apogee/server/nameserver"
 	"github.com/apogeemq/apogee/server/remoting"
@@ -65,9 +66,13 @@ type Node struct {
 	single     *replication.Single
 	broker     *broker.Broker
 	registrar  *nameserver.Registrar
-	stop       context.CancelFunc          // ends the node's goroutines
-	run        func(func(context.Context)) // starts one
-	running    sync.WaitGroup
+	guard      *access.Guard // nil without access control
+	// Of registrations at nameservers elsewhere and inside this process; nil
+	// without credentials.
+	signer, insideSigner remoting.Signer
+	stop                 context.CancelFunc          // ends the node's goroutines
+	run                  func(func(context.Context)) // starts one
+	running              sync.WaitGroup
 }
 
 // namedServer is a listener for metrics and log lines.
@@ -113,7 +118,7 @@ func Start(ctx context.Context, c Config, o Options) (*Node, error) {
 
 // steps are what a start consists of.
 func (n *Node) steps() []func(context.Context) error {
-	steps := []func(context.Context) error{n.serveOperators, n.serveListeners}
+	steps := []func(context.Context) error{n.serveOperators, n.openAccess, n.serveListeners}
 	if n.config.runsBroker() {
 		steps = append(steps, n.openLog, n.openBroker, n.startDuties)
 	}
@@ -167,7 +172,7 @@ func (n *Node) serveListeners(context.Context) error {
 
 func (n *Node) serveNameserver(options remoting.Options) error {
 	s, err := nameserver.New(nameserver.Config{Switches: &n.config.Switches, KeyValuePath: n.config.keyValueFile(),
-		Properties: n.config.Properties(), Log: n.log})
+		Properties: n.config.Properties(), Log: n.log, Authorizer: n.authorizer()})
 	if err != nil {
 		return err
 	}
@@ -251,7 +256,8 @@ func (n *Node) openBroker(ctx context.Context) error {
 	n.client = client.String()
 	e := n.single.Engine()
 	b, err := broker.New(n.brokerConfig(client), broker.Dependencies{
-		Proposer: n.single, Queues: e, Topics: e.Topics(), Offsets: e.Offsets(), Groups: e.Groups(), Progress: e,
+		Authorizer: n.authorizer(),
+		Proposer:   n.single, Queues: e, Topics: e.Topics(), Offsets: e.Offsets(), Groups: e.Groups(), Progress: e,
 	})
 	if err != nil {
 		return err

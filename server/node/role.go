@@ -34,7 +34,7 @@ var onlyOfNameserver = []string{
 
 // ofNameserver are the keys that a nameserver shares with a broker.
 var ofNameserver = []string{
-	"bindAddress", "allowAnonymous", "serverChannelMaxIdleTimeSeconds", "maxConnections",
+	"bindAddress", "allowAnonymous", "aclEnable", "aclFile", "serverChannelMaxIdleTimeSeconds", "maxConnections",
 	"frameMaxTimeSeconds", "proxyProtocolTrusted", "tls.config.file", "tls.server.mode", "tls.test.mode.enable",
 	"tls.server.certPath", "tls.server.keyPath", "tls.server.trustCertPath", "tls.server.need.client.auth",
 	"tls.server.authClient", "tls.server.keyPassword",

@@ -4,6 +4,8 @@ import (
 	"net/netip"
 	"time"
 
+	"github.com/apogeemq/apogee/server/access"
+
 	"github.com/apogeemq/apogee/server/nameserver"
 	"github.com/apogeemq/apogee/server/remoting"
 	"github.com/apogeemq/apogee/server/remoting/certificate"
@@ -30,7 +32,7 @@ var settings = []setting{
 	boolean("traceOn", "true", "Tells clients to send trace messages if they are set up to.",
 		func(c *Config) *bool { return &c.Trace }),
 
-	ip("bindAddress", "127.0.0.1", "Address to listen on. Others than loopback need `allowAnonymous=true`.",
+	ip("bindAddress", "127.0.0.1", "Address to listen on. Others than loopback need `aclEnable=true` or `allowAnonymous=true`.",
 		func(c *Config) *netip.Addr { return &c.BindAddress }),
 	integer("listenPort", "10911", 0, 65535, "Port for clients. `listenPort - 2` is open as well, for clients with `vipChannelEnabled`. 0 takes any free port and opens no second one.",
 		func(c *Config) *int { return &c.BrokerPort }),
@@ -153,9 +155,14 @@ var settings = []setting{
 	duration("offsetCommitIntervalMs", "100", time.Millisecond, 1, 60_000, "Consumer offsets are gathered for so long before they are stored. A crash sets consumers back by no more than that.",
 		func(c *Config) *time.Duration { return &c.OffsetInterval }),
 
-	refused("aclEnable", "access control"),
-	refused("authenticationEnabled", "access control"),
-	refused("authorizationEnabled", "access control"),
+	boolean("aclEnable", "false", "Serves requests only from accounts of `aclFile` that sign them, each with what it is permitted.",
+		func(c *Config) *bool { return &c.AccessControl }),
+	text("aclFile", "conf/plain_acl.yml", "Accounts and permissions, as RocketMQ 4 has them. A relative path is below `$ROCKETMQ_HOME` if that is set. It is read again when it changes.",
+		func(c *Config) *string { return &c.AccessFile }),
+	credentials("innerClientAuthenticationCredentials", "With what the broker signs its registrations at nameservers with access control. The nameserver in the same process needs none.",
+		func(c *Config) *access.Credentials { return &c.Credentials }),
+	refusedFor("authenticationEnabled", "Accounts are in a file: use `aclEnable` and `aclFile`."),
+	refusedFor("authorizationEnabled", "Permissions are in a file: use `aclEnable` and `aclFile`."),
 	refused("enableDLegerCommitLog", "replication"),
 	refused("enableControllerMode", "replication"),
 	onlyOne("totalReplicas"),
@@ -164,8 +171,11 @@ var settings = []setting{
 }
 
 func refused(name, what string) setting {
-	return choice(name, "false", "There is no "+what+" in this version; a file that asks for it must not be taken for one that has it.",
-		func(c *Config) *string { return &c.onlyTruth }, "false")
+	return refusedFor(name, "There is no "+what+" in this version; a file that asks for it must not be taken for one that has it.")
+}
+
+func refusedFor(name, doc string) setting {
+	return choice(name, "false", doc, func(c *Config) *string { return &c.onlyTruth }, "false")
 }
 
 func onlyOne(name string) setting {

@@ -95,7 +95,7 @@ func (n *Node) connectionOptions() (remoting.Options, error) {
 // dialNameservers is how the broker reaches nameservers: the one inside this
 // process directly, so that no certificate can keep them apart.
 func (n *Node) dialNameservers() (func(context.Context, string) (*remoting.Client, error), error) {
-	options := remoting.ClientOptions{Logger: n.log}
+	options := remoting.ClientOptions{Logger: n.log, Signer: n.signer}
 	if n.config.Transport.Client {
 		config, err := certificate.NewClient(n.config.Transport.ClientFiles)
 		if err != nil {
@@ -109,7 +109,7 @@ func (n *Node) dialNameservers() (func(context.Context, string) (*remoting.Clien
 	}
 	return func(ctx context.Context, address string) (*remoting.Client, error) {
 		if address == embedded {
-			return n.nameserver.DialInside(remoting.ClientOptions{Logger: n.log}), nil
+			return n.nameserver.DialInside(remoting.ClientOptions{Logger: n.log, Signer: n.insideSigner}), nil
 		}
 		return remoting.Dial(ctx, address, options)
 	}, nil

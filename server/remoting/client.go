@@ -17,16 +17,24 @@ type ClientOptions struct {
 	CallTimeout     time.Duration // after which an unanswered Go fails, at most a quarter later; default 60 s
 	OutputHardBytes int           // waiting requests from which on further ones are refused; default 64 MiB
 	TLS             *tls.Config   // speaks TLS; nil: does not
+	Signer          Signer        // signs each request; nil: nobody does
 	Handler         Handler       // takes the server's requests; default: not supported
 	Logger          *slog.Logger  // default slog.Default()
+}
+
+// Signer proves to a server who sends a request.
+type Signer interface {
+	// Sign returns a signed copy of the request.
+	Sign(r *Request) *Request
 }
 
 // Client is one connection to a server. It sends any number of requests
 // without waiting for the answers. It does not reconnect: when the connection
 // fails all calls fail, and a new client has to be dialled.
 type Client struct {
-	conn *Conn
-	done chan struct{}
+	conn   *Conn
+	signer Signer
+	done   chan struct{}
 }
 
 // timeoutSweeps is how many sweeps make an unanswered call late.
@@ -66,7 +74,7 @@ func newClient(socket net.Conn, secure *secure, o ClientOptions) *Client {
 		FrameBytesMax: FrameBytesMax, OutputSoftBytes: hard, OutputHardBytes: hard,
 		CallsMax: positive(o.CallsMax, 4096), logger: o.Logger,
 	}
-	c := &Client{conn: newConn(socket, o.Handler, options), done: make(chan struct{})}
+	c := &Client{signer: o.Signer, conn: newConn(socket, o.Handler, options), done: make(chan struct{})}
 	c.conn.serialization.Store(uint32(o.Serialization))
 	if secure != nil {
 		secure.carrier.read = c.conn.readSocket
@@ -97,13 +105,24 @@ func (c *Client) sweep(timeout time.Duration, ended <-chan struct{}) {
 }
 
 // Call sends a request and waits for the response; see Conn.Call.
-func (c *Client) Call(ctx context.Context, r *Request) (*Command, error) { return c.conn.Call(ctx, r) }
+func (c *Client) Call(ctx context.Context, r *Request) (*Command, error) {
+	return c.conn.Call(ctx, c.signed(r))
+}
 
 // Go sends a request and calls done with the response; see Conn.Go.
-func (c *Client) Go(r *Request, done func(*Command, error)) error { return c.conn.Go(r, done) }
+func (c *Client) Go(r *Request, done func(*Command, error)) error {
+	return c.conn.Go(c.signed(r), done)
+}
 
 // Oneway sends a request that is not answered; see Conn.Oneway.
-func (c *Client) Oneway(r *Request) error { return c.conn.Oneway(r) }
+func (c *Client) Oneway(r *Request) error { return c.conn.Oneway(c.signed(r)) }
+
+func (c *Client) signed(r *Request) *Request {
+	if c.signer == nil {
+		return r
+	}
+	return c.signer.Sign(r)
+}
 
 // Conn is the client's connection.
 func (c *Client) Conn() *Conn { return c.conn }

@@ -100,7 +100,7 @@ func (c *Cluster) client(ctx context.Context, address string) (*remoting.Client,
 			return client, nil
 		}
 	}
-	client, err := remoting.Dial(ctx, address, remoting.ClientOptions{Logger: c.log, TLS: c.tls})
+	client, err := remoting.Dial(ctx, address, remoting.ClientOptions{Logger: c.log, Signer: c.signer, TLS: c.tls})
 	if err != nil {
 		return nil, err
 	}

@@ -13,12 +13,14 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/apogeemq/apogee/server/access"
 	"github.com/apogeemq/apogee/server/remoting"
 )
 
 const (
 	defaultNameserver   = "127.0.0.1:9876"
 	nameserversVariable = "NAMESRV_ADDR"
+	credentialsVariable = "APOGEE_CREDENTIALS"
 	defaultTimeout      = 5 * time.Second
 )
 
@@ -27,6 +29,7 @@ type Options struct {
 	Nameservers string        // host:port, with ; between several
 	Broker      string        // host:port of the one broker to ask, "" for all that nameservers know
 	Timeout     time.Duration // of one call
+	Credentials string        // file with an access key and its secret key, "" for none
 
 	TLS         bool   // speak TLS
 	TLSRoots    string // file of certificates that vouch for servers; "" for the system's
@@ -42,6 +45,7 @@ func (o *Options) AddFlags(cmd *cobra.Command) {
 	f.StringVar(&o.TLSRoots, "tls-ca", "", "PEM `file` of certificates that vouch for servers (default: the system's); implies --tls")
 	f.BoolVar(&o.TLSInsecure, "tls-insecure", false, "take any certificate: whoever is between can read and change everything; implies --tls")
 	f.DurationVar(&o.Timeout, "timeout", defaultTimeout, "longest wait for an answer")
+	f.StringVar(&o.Credentials, "credentials", os.Getenv(credentialsVariable), "`file` with accessKey and secretKey, like RocketMQ's tools.yml, for servers with access control (default $"+credentialsVariable+")")
 }
 
 // Open checks the options. It connects to nobody yet.
@@ -57,6 +61,13 @@ func (o *Options) Open() (*Cluster, error) {
 		return nil, err
 	}
 	c := &Cluster{timeout: o.Timeout, broker: o.Broker, tls: secure, clients: map[string]*remoting.Client{}, log: slog.New(slog.DiscardHandler)}
+	if o.Credentials != "" {
+		who, err := access.ReadCredentials(o.Credentials)
+		if err != nil {
+			return nil, err
+		}
+		c.signer = who
+	}
 	if o.Broker != "" {
 		return c, checkAddress("--broker", o.Broker)
 	}
@@ -117,7 +128,8 @@ type Cluster struct {
 	nameservers []string
 	broker      string
 	timeout     time.Duration
-	tls         *tls.Config // nil for none
+	tls         *tls.Config     // nil for none
+	signer      remoting.Signer // nil without credentials
 	log         *slog.Logger
 
 	mu      sync.Mutex
