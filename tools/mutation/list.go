@@ -124,7 +124,7 @@ var commitlogList = []Mutation{
 		File: "engine/commitlog/open.go",
 		Old:  "	if err := s.file.SyncData(); err != nil {\n",
 		New:  "	if err := error(nil); err != nil {\n",
-		Test: commitlogTests, Run: powerCuts,
+		Test: commitlogTests, Run: powerCuts + "|RecoveryAccepts",
 	},
 	{
 		Name: "durable frames that are gone count as a torn tail",
