@@ -318,7 +318,6 @@ func (p *Proposer) source(atLeast int) {
 		return
 	}
 	b.ticket, b.appended = ticket, true
-	p.metrics.closed(b)
 	p.inflight = append(p.inflight, b)
 	p.early += b.early
 }
