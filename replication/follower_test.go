@@ -197,7 +197,7 @@ func (l *leadership) run() error {
 func TestAFollowerWhoseDiskFillsUpAgainAndAgainEndsWithTheLeadersLog(t *testing.T) {
 	t.Parallel()
 	seeds := seedList()
-	for _, seed := range seeds[:(len(seeds)+2)/3] {
+	for _, seed := range seeds[:(len(seeds)+5)/6] {
 		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
 			t.Parallel()
 			m := newMachine(t, seed).(*machine)

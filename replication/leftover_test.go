@@ -230,19 +230,19 @@ func TestRaftIsToldOfEntriesThatItDeletedInVain(t *testing.T) {
 	}
 	defer f.Close()
 	var small []*raft.Log
-	for i := range uint64(20) {
+	for i := range uint64(60) {
 		small = append(small, &raft.Log{Index: i + 1, Term: 1, Type: raft.LogCommand, Data: f.Command(i, 60)})
 	}
 	if err := f.append(nil, small); err != nil {
 		t.Fatal(err)
 	}
 	f.fill()
-	large := append(small[:2:2], f.batch(3, 60, 2)...)
+	large := append(small[:2:2], f.batch(3, 100, 2)...)
 	for range 3 {
 		if err := f.append(small[1], large[2:]); !errors.Is(err, commitlog.ErrDiskFull) {
-			t.Fatalf("store 58 entries of 7000 bytes: %v", err)
+			t.Fatalf("store 98 entries of 7000 bytes: %v", err)
 		}
-		if last, _ := f.store.LastIndex(); last < 4 || last >= 20 {
+		if last, _ := f.store.LastIndex(); last < 4 || last >= 60 {
 			t.Fatalf("the disk was full after entry %d: nothing is tested", last)
 		}
 	}
