@@ -47,8 +47,10 @@ func (e *Engine) marksMoved() {
 // commit publishes Committed and tells everybody.
 func (e *Engine) commit(through event.Index) {
 	if event.Index(e.committed.Swap(uint64(through))) < through {
-		e.opts.OnCommitted(e.Marks())
+		// The apply goroutine first: the scheduler runs whoever was woken last at
+		// once, and at low load that is to be the one that waits for the answer.
 		e.wake()
+		e.opts.OnCommitted(e.Marks())
 	}
 }
 

@@ -17,7 +17,7 @@ import (
 const heapBytesMin = 64 << 10
 
 // batchBytesMax closes a batch that is still waiting; the next one is begun.
-const batchBytesMax = 1 << 20
+const batchBytesMax = 2 << 20
 
 // ProposerOptions are the limits of a Proposer.
 type ProposerOptions struct {
@@ -219,7 +219,7 @@ func (p *Proposer) growLocked(b *batch, n int) bool {
 		return true
 	}
 	if b.lease.None() {
-		b.data = slices.Grow(b.data, n)
+		b.data = slices.Grow(b.data, max(n, length)) // twice as much each time
 		return true
 	}
 	grown := p.log.Extend(b.lease, length+n)
@@ -420,7 +420,7 @@ func waitsForWritten(p *engine.Proposal) bool { return p.Wait == engine.WaitWrit
 // their own, and so much of it each.
 const (
 	spareBatches  = 16
-	spareHeaps    = 4
+	spareHeaps    = 8
 	spareBytesMax = 2 * batchBytesMax
 )
 

@@ -20,7 +20,7 @@ func Command() *cobra.Command {
 		Use: "log", Short: "Measure the log and its floors without a network", Args: cobra.NoArgs,
 		Long: "Measure producers that store into the log, on io_uring and on plain system calls, and in the same run\n" +
 			"the floors: merged writes without format, a write per message, and the device. With the defaults it\n" +
-			"takes some twelve minutes.",
+			"takes some eight minutes on an idle machine, and 5 GiB on the disk.",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			o.Progress = func(text string) { fmt.Fprintln(cmd.ErrOrStderr(), text) }
 			r, err := Run(cmd.Context(), o)

@@ -11,10 +11,10 @@
 //	device    writes of 64 KiB, 16 in flight, without sync: once per round
 //
 // The floors write around in one file that was written with zeros before, past
-// the page cache. The engine begins each sample with a new log whose segments
-// are written with zeros beforehand as far as the sample may go: what a log
-// finds that recycles its segments. With fresh segments the zero-fill runs ahead
-// of the log within the measured time. Its bytes are counted apart in both.
+// the page cache. The engine begins each sample with a new log. Its segments are
+// files that were written to their end before, as in a log that recycles its
+// segments; zero-fill leaves them alone. With fresh segments it runs ahead of the
+// log within the measured time. Its bytes are counted apart in both.
 //
 // In the group floor a producer copies its body into the open batch under a
 // lock, wakes the writer if the batch was empty, and parks on a channel of its

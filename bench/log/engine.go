@@ -1,7 +1,6 @@
 package log
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -28,13 +27,12 @@ const (
 	queues       = 8
 	waitingBytes = 64 << 20
 	patience     = time.Minute // more than any message should wait
-	readyLook    = 2 * time.Millisecond
-	readySlack   = 16 << 20 // two steps of the zero-fill
 )
 
 // engineStore is a single node in a folder of its own.
 type engineStore struct {
 	dir       string
+	pool      *pool
 	node      *replication.Single
 	counter   counter
 	producers []proposer
@@ -64,19 +62,16 @@ func openDisk(dir, contender string) (disk.Disk, error) {
 	return d, nil
 }
 
-// openEngine makes a new log and, if segments are to be ready, waits until its
-// files are written with zeros as far as the sample may go.
-func openEngine(ctx context.Context, o *Options, contender string, c Cell) (store, error) {
+// openEngine makes a new log. Its segments come from the pool, if there is one
+// and as long as it has some.
+func openEngine(o *Options, contender string, c Cell) (store, error) {
 	dir, err := os.MkdirTemp(o.Dir, "bench-log-")
 	if err != nil {
 		return nil, fmt.Errorf("bench log: make a folder: %w", err)
 	}
-	s := &engineStore{dir: dir, producers: make([]proposer, c.Depth)}
+	s := &engineStore{dir: dir, pool: o.pool, producers: make([]proposer, c.Depth)}
 	if err := s.open(o, contender, c); err != nil {
 		return nil, errors.Join(err, os.RemoveAll(dir))
-	}
-	if err := s.waitReady(ctx, o.readyBytes(c)); err != nil {
-		return nil, errors.Join(err, s.close())
 	}
 	return s, nil
 }
@@ -93,7 +88,7 @@ func (s *engineStore) open(o *Options, contender string, c Cell) error {
 	s.node, _, err = replication.OpenSingle(replication.SingleOptions{
 		Address: "127.0.0.1:10911",
 		Engine: engine.Options{CommitAt: mark, Log: commitlog.Options{
-			Disk: countingDisk{d, &s.counter}, SegmentBytes: o.SegmentBytes, HistoryBytes: 1 << 20, FillAheadBytes: o.readyBytes(c)}},
+			Disk: countingDisk{d, &s.counter, s.pool}, SegmentBytes: o.SegmentBytes, HistoryBytes: 1 << 20}},
 		Proposer: replication.ProposerOptions{
 			WaitingBytes: max(waitingBytes, 2*c.Size), WaitTime: patience, FlushTimeout: patience,
 			Now: func() int64 { return time.Now().UnixMilli() },
@@ -108,20 +103,6 @@ func (s *engineStore) open(o *Options, contender string, c Cell) error {
 		p.done = make(chan struct{}, 1)
 		p.proposal = engine.Proposal{Completion: p, Drafts: []event.Draft{{
 			Kind: event.KindMessage, Stream: event.StreamQueue, Topic: 1, Queue: uint32(i % queues), Payload: body}}}
-	}
-	return nil
-}
-
-// waitReady waits until the log has prepared this much of its files.
-func (s *engineStore) waitReady(ctx context.Context, bytes int64) error {
-	look := time.NewTicker(readyLook)
-	defer look.Stop()
-	for s.node.Engine().Log().ReadyBytes() < bytes-readySlack {
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-look.C:
-		}
 	}
 	return nil
 }
@@ -150,4 +131,6 @@ func (s *engineStore) put(producer int) error {
 
 func (s *engineStore) operations() Operations { return s.counter.read() }
 
-func (s *engineStore) close() error { return errors.Join(s.node.Close(), os.RemoveAll(s.dir)) }
+func (s *engineStore) close() error {
+	return errors.Join(s.node.Close(), s.pool.takeAllBack(), os.RemoveAll(s.dir))
+}

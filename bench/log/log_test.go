@@ -204,7 +204,7 @@ func TestTheCountingDiskSeesEveryOperation(t *testing.T) {
 		t.Fatal(err)
 	}
 	var n counter
-	d := countingDisk{inner, &n}
+	d := countingDisk{inner, &n, nil}
 	f, err := d.Open("file", disk.Create)
 	if err != nil {
 		t.Fatal(err)

@@ -4,8 +4,6 @@ import (
 	"fmt"
 	"slices"
 	"time"
-
-	"github.com/apogeemq/apogee/engine/commitlog"
 )
 
 // Mode is when a message counts as stored.
@@ -26,9 +24,9 @@ const (
 	device = "device"
 )
 
-// How the engine's segments are when a sample begins: written with zeros as
-// far as the sample may go, as those of a log that recycles its segments are; or
-// new, with the zero-fill running ahead of the log within the measured time.
+// What the engine's segments are made of: files that were written before, as in
+// a log that recycles its segments; or new ones, with the zero-fill running ahead
+// of the log within the measured time.
 const (
 	ready = "ready"
 	fresh = "fresh"
@@ -48,6 +46,8 @@ type Options struct {
 	Segments     string // ready or fresh
 	FloorBytes   int64  // length of the floors' file
 	Progress     func(string)
+
+	pool *pool // of segments that are ready; nil for fresh ones
 }
 
 const (
@@ -89,25 +89,6 @@ func (o *Options) check() error {
 		return fmt.Errorf("bench log: floor file of %d bytes is not allowed; use a multiple of %d from %d", o.FloorBytes, batchBytes, floorBytesMin)
 	}
 	return nil
-}
-
-// Bounds of what a sample may write: no producer stores more often, and no
-// device that this is meant for takes more.
-const (
-	messagesPerProducer = 50_000 // a second
-	deviceBytes         = 4 << 30
-)
-
-// readyBytes is how much of the log's files is prepared before a sample; 0 for
-// the log's own default.
-func (o *Options) readyBytes(c Cell) int64 {
-	if o.Segments == fresh {
-		return 0
-	}
-	blocks := (c.Size/4096 + 2) * 4096
-	perSecond := min(int64(c.Depth)*messagesPerProducer*int64(blocks), deviceBytes)
-	bytes := int64((o.Warmup + o.Duration).Seconds() * float64(perSecond))
-	return min(max(bytes, commitlog.DefaultFillAheadBytes), 2*o.SegmentBytes)
 }
 
 // Cell is what one sample of each contender measures.

@@ -44,6 +44,13 @@ func Run(ctx context.Context, o Options) (_ *Results, err error) {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, floor.close()) }()
+	if o.Segments == ready {
+		o.pool, err = newPool(o.Dir, o.SegmentBytes)
+		defer func() { err = errors.Join(err, o.pool.close()) }()
+		if err != nil {
+			return nil, err
+		}
+	}
 	for round := range o.Rounds {
 		if err := r.round(ctx, &o, floor, fastest, round); err != nil {
 			return nil, err
@@ -88,7 +95,7 @@ func sample(ctx context.Context, o *Options, floor *floorFile, c Cell, contender
 	case raw:
 		s = openRaw(floor, c)
 	default:
-		if s, err = openEngine(ctx, o, contender, c); err != nil {
+		if s, err = openEngine(o, contender, c); err != nil {
 			return Sample{}, err
 		}
 	}

@@ -46,7 +46,7 @@ type spare struct {
 
 func newKeeper(l *Log) *keeper {
 	return &keeper{
-		log: l, zeros: alignedBytes(fillWriteBytes, l.block), ahead: l.opts.FillAheadBytes,
+		log: l, zeros: alignedBytes(fillWriteBytes, l.block), ahead: fillAheadBytes,
 		work: make(chan struct{}, 1), stop: make(chan struct{}), done: make(chan struct{}),
 	}
 }
@@ -89,7 +89,7 @@ func (k *keeper) run() {
 // second runs about once a second.
 func (k *keeper) second() {
 	_, _, end := k.log.End()
-	k.ahead = max(k.log.opts.FillAheadBytes, int64(end-k.lastAt))
+	k.ahead = max(fillAheadBytes, int64(end-k.lastAt))
 	k.lastAt = end
 	k.marking.Lock()
 	defer k.marking.Unlock()
@@ -129,26 +129,6 @@ func (k *keeper) fillOnce() bool {
 
 // full reports whether the disk has no space for another segment.
 func (k *keeper) full() bool { return k.noSpace.Load() }
-
-// readyBytes is how much of the files behind the log's end is written already,
-// with zeros or by an earlier life of a recycled file.
-func (k *keeper) readyBytes() int64 {
-	k.log.tail.mu.Lock()
-	s, end := k.log.lastSegment(), k.log.endAt
-	k.log.tail.mu.Unlock()
-	to := s.fill.progress()
-	ready := max(0, to-end)
-	if to < s.bytes {
-		return ready
-	}
-	k.spareMu.Lock()
-	defer k.spareMu.Unlock()
-	if k.spare != nil {
-		to = k.spare.fill.progress()
-		ready += to
-	}
-	return ready
-}
 
 // step fills towards target in whole steps, so that a slow trickle of writes
 // doesn't cause a sync each.

@@ -62,11 +62,11 @@ func (l *Log) Release(lease Lease) {
 // block holds already, the frame's header, the data.
 
 // leaseStep is how much a lease takes at a time.
-func (t *tail) leaseStep() int { return min(alignedStartBytes, t.leasesMax()/4) }
+func (t *tail) leaseStep() int { return min(alignedStartBytes, t.leasesMax()/16) }
 
-// leasesMax bounds the memory in leases, so that there is always room for a
-// batch that comes without.
-func (t *tail) leasesMax() int { return len(t.arena) / 8 }
+// leasesMax bounds the memory in leases. A quarter of the tail may be on its way
+// to the disk beside them, and readers want the rest.
+func (t *tail) leasesMax() int { return len(t.arena) / 2 }
 
 func (t *tail) leaseBytes(data int) int {
 	return roundUp(t.block+frameBytes(data)+t.leaseStep(), t.block)

@@ -26,8 +26,8 @@ const (
 
 	// fillStepBytes: zero-fill publishes its progress in steps of this size.
 	fillStepBytes = 8 << 20
-	// DefaultFillAheadBytes: how far zero-fill stays before the end of the log.
-	DefaultFillAheadBytes = 64 << 20
+	// fillAheadBytes: how far zero-fill stays before the end of the log.
+	fillAheadBytes = 64 << 20
 	// fillWriteBytes is one write of the zero-fill.
 	fillWriteBytes = 1 << 20
 

@@ -254,10 +254,6 @@ func (l *Log) Room() int64 {
 	return max(0, l.lastSegment().bytes-l.endAt-int64(l.opts.dataBytesMax()))
 }
 
-// ReadyBytes is how many bytes of files behind the log's end are prepared: a
-// sync of what is written there changes no metadata of the file system.
-func (l *Log) ReadyBytes() int64 { return l.keeper.readyBytes() }
-
 // Mark names one of the marks to Wait for.
 type Mark uint8
 

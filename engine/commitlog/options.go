@@ -51,12 +51,8 @@ type Options struct {
 	// EventBytesMax is the largest event that must fit, envelope included: sizes
 	// that don't let it in are refused. 0 asks for nothing.
 	EventBytesMax int
-	// FillAheadBytes is how far behind the log's end, into the next segment,
-	// the file is kept ready with zeros; DefaultFillAheadBytes. It rises to what
-	// the log takes in a second.
-	FillAheadBytes int64
-	Policy         FlushPolicy
-	Method         FlushMethod
+	Policy        FlushPolicy
+	Method        FlushMethod
 
 	// Source is called by the flusher whenever it could write more and nothing
 	// is waiting. It calls Append once, if it has atLeast bytes of data.
@@ -114,9 +110,6 @@ func (o Options) withDefaults() Options {
 	}
 	if o.HistoryBytes == 0 {
 		o.HistoryBytes = DefaultHistoryBytes
-	}
-	if o.FillAheadBytes == 0 {
-		o.FillAheadBytes = DefaultFillAheadBytes
 	}
 	if o.Source == nil {
 		o.Source = func(int) {}
