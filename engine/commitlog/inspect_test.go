@@ -401,10 +401,10 @@ func TestALogThatIsBeingWrittenShowsNoFalseDamage(t *testing.T) {
 	}
 }
 
-// inspectLive inspects a log again and again while it is written, and returns
-// how often it had moved.
+// inspectLive inspects a log again and again while it is written, until it has
+// moved during one, and returns how often it had.
 func inspectLive(t *testing.T, l *Log, d disk.Disk) (live int) {
-	for range 40 {
+	for look := 0; look < 40 || live == 0 && look < 4000; look++ {
 		r, err := Inspect(Inspection{
 			Folder:  d,
 			Finding: func(f Finding) { t.Errorf("false finding: %v", f) },
