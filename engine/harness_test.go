@@ -97,13 +97,16 @@ func trimNow(ctx context.Context, e *Engine, through event.Index) error {
 	return e.carryOutTrim()
 }
 
-func dump(t testing.TB, e *Engine) string {
+func dump(t *testing.T, e *Engine) string {
 	t.Helper()
 	settle(t, e)
+	// A read that finds a damaged index file fails while the file is rebuilt:
+	// after a crash that may be any read, also a later one.
 	var b bytes.Buffer
-	if err := e.Dump(&b); err != nil {
-		t.Fatal(err)
-	}
+	repaired(t, e, func() error {
+		b.Reset()
+		return e.Dump(&b)
+	})
 	return b.String()
 }
 
