@@ -10,8 +10,10 @@ import (
 	"github.com/apogeemq/apogee/engine/event"
 	"github.com/apogeemq/apogee/engine/projection/group"
 	"github.com/apogeemq/apogee/engine/projection/offset"
+	"github.com/apogeemq/apogee/engine/projection/pending"
 	"github.com/apogeemq/apogee/engine/projection/topic"
 	"github.com/apogeemq/apogee/server/broker/record"
+	"github.com/apogeemq/apogee/server/broker/settlement"
 	"github.com/apogeemq/apogee/server/remoting"
 )
 
@@ -75,6 +77,14 @@ type Authorizer interface {
 	Authorize(c *remoting.Conn, cmd *remoting.Command) error
 }
 
+// Waiting is the messages that wait for their time or for the outcome of their
+// transaction, as applied.
+type Waiting interface {
+	Get(handle event.Position) (pending.Entry, bool, error)
+	Before(position event.Position, visit func(pending.Entry) bool) error
+	Counts() pending.Counts
+}
+
 // Dependencies are what a broker works with.
 type Dependencies struct {
 	Authorizer Authorizer // nil: everything is served
@@ -84,6 +94,7 @@ type Dependencies struct {
 	Topics   Topics
 	Offsets  Offsets
 	Groups   Groups
+	Waiting  Waiting
 	Progress Progress
 }
 
@@ -110,6 +121,11 @@ type Broker struct {
 	queues   Queues
 	offsets  Offsets
 	progress Progress
+	proposer Proposer
+	waiting  Waiting
+
+	settlement   *settlement.Settlement
+	transactions *transactions
 
 	startedMillis int64
 
@@ -130,11 +146,11 @@ func New(c Config, d Dependencies) (*Broker, error) {
 	if err := c.validate(); err != nil {
 		return nil, err
 	}
-	if d.Proposer == nil || d.Queues == nil || d.Topics == nil || d.Offsets == nil || d.Groups == nil || d.Progress == nil {
+	if d.Proposer == nil || d.Queues == nil || d.Topics == nil || d.Offsets == nil || d.Groups == nil || d.Waiting == nil || d.Progress == nil {
 		return nil, errors.New("configure broker: all dependencies must be set")
 	}
 	ctx, stop := context.WithCancel(context.Background())
-	b := &Broker{config: c, authorizer: d.Authorizer, topics: d.Topics, groups: d.Groups, queues: d.Queues, offsets: d.Offsets, progress: d.Progress, running: ctx, stop: stop}
+	b := &Broker{config: c, authorizer: d.Authorizer, topics: d.Topics, groups: d.Groups, queues: d.Queues, offsets: d.Offsets, progress: d.Progress, proposer: d.Proposer, waiting: d.Waiting, running: ctx, stop: stop}
 	b.relays = make(chan struct{}, c.Limits.Relays)
 	b.startedMillis = c.Clock().UnixMilli()
 	b.metrics = newBrokerMetrics(&b.config)
@@ -147,6 +163,8 @@ func New(c Config, d Dependencies) (*Broker, error) {
 	b.reads = newReadPool(&b.config, b.metrics)
 	b.puller = &puller{broker: b}
 	b.holds = newHolds(&b.config, b.puller.expire)
+	b.settlement = settlement.New(d.Waiting, func() event.Position { return d.Progress.Marks().AppliedPosition })
+	b.transactions = newTransactions(b)
 	b.sender = newSender(b, d.Proposer, record.NewUniqueKeys(c.Address.Addr(), c.ProcessID, rand.Uint32(), c.Zone))
 	b.handlers = b.dispatchTable()
 	b.metrics.observe(b)

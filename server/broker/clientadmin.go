@@ -195,7 +195,7 @@ func (b *Broker) recordAt(position event.Position) ([]byte, error) {
 	var found engine.Message
 	var q event.Queue
 	err := b.queues.ReadAt(position, func(m engine.Message) error {
-		if m.Event.Kind() != event.KindMessage {
+		if m.Event.Kind() != event.KindMessage && !m.Event.Kind().Waits() {
 			return refuse(remoting.ResponseSystemError, "can not find message by the offset, %d", position)
 		}
 		body = append(body, m.Event.Payload()...)

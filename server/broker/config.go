@@ -51,6 +51,12 @@ type Config struct {
 	// what it holds in memory, 40 % of the machine's.
 	YoungBytes int64
 
+	// TransactionTimeout is how long a half message waits before its producers
+	// are asked for the outcome (transactionTimeOut).
+	TransactionTimeout time.Duration
+	// RejectTransactions refuses half messages (rejectTransactionMessage).
+	RejectTransactions bool
+
 	// Properties are all settings of the process as lines key=value, for
 	// administrators who ask.
 	Properties string
@@ -117,6 +123,7 @@ func DefaultConfig(address netip.AddrPort) Config {
 		MessageBytesMax:      4 << 20,
 		OffsetCommitInterval: 100 * time.Millisecond,
 		YoungBytes:           4 << 30,
+		TransactionTimeout:   6 * time.Second,
 		Limits:               DefaultLimits(),
 		Space:                func() (uint64, uint64, error) { return 0, 0, nil },
 		Clock:                time.Now, Zone: time.Local, Logger: slog.Default(),
@@ -143,7 +150,7 @@ func (c *Config) validate() error {
 		value int64
 	}{
 		{"DefaultTopicQueues", int64(c.DefaultTopicQueues)}, {"MessageBytesMax", int64(c.MessageBytesMax)},
-		{"OffsetCommitInterval", int64(c.OffsetCommitInterval)}, {"YoungBytes", c.YoungBytes},
+		{"OffsetCommitInterval", int64(c.OffsetCommitInterval)}, {"YoungBytes", c.YoungBytes}, {"TransactionTimeout", int64(c.TransactionTimeout)},
 		{"SendsInFlight", int64(l.SendsInFlight)}, {"BatchMessages", int64(l.BatchMessages)},
 		{"HeldPulls", int64(l.HeldPulls)}, {"WaitingReads", int64(l.WaitingReads)}, {"Readers", int64(l.Readers)},
 		{"WaitingCreations", int64(l.WaitingCreations)}, {"GatheredOffsets", int64(l.GatheredOffsets)},

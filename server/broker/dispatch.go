@@ -16,6 +16,8 @@ func (b *Broker) dispatchTable() map[int32]handler {
 		remoting.RequestSendMessageV2:    b.sender.handle,
 		remoting.RequestSendBatchMessage: b.sender.handle,
 
+		remoting.RequestEndTransaction: b.transactions.end,
+
 		remoting.RequestPullMessage:     b.puller.handle,
 		remoting.RequestLitePullMessage: b.puller.handle,
 

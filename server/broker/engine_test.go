@@ -46,7 +46,7 @@ func runOnEngine(t *testing.T, dir string, f func(h *harness)) {
 	t.Run("", func(t *testing.T) {
 		c := testConfig()
 		c.Logger = slog.New(slog.DiscardHandler)
-		b, err := New(c, Dependencies{Proposer: node, Queues: e, Topics: e.Topics(), Offsets: e.Offsets(), Groups: e.Groups(), Progress: e})
+		b, err := New(c, Dependencies{Proposer: node, Queues: e, Topics: e.Topics(), Offsets: e.Offsets(), Groups: e.Groups(), Waiting: e.Waiting(), Progress: e})
 		if err != nil {
 			t.Fatal(err)
 		}

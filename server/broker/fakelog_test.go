@@ -13,6 +13,7 @@ import (
 	"github.com/apogeemq/apogee/engine/projection"
 	"github.com/apogeemq/apogee/engine/projection/group"
 	"github.com/apogeemq/apogee/engine/projection/offset"
+	"github.com/apogeemq/apogee/engine/projection/pending"
 	"github.com/apogeemq/apogee/engine/projection/topic"
 )
 
@@ -63,7 +64,7 @@ func newFakeLog() *fakeLog {
 }
 
 func (l *fakeLog) dependencies() Dependencies {
-	return Dependencies{Proposer: l, Queues: l, Topics: l.topics, Offsets: l.offsets, Groups: l.groups, Progress: l}
+	return Dependencies{Proposer: l, Queues: l, Topics: l.topics, Offsets: l.offsets, Groups: l.groups, Waiting: l, Progress: l}
 }
 
 func (l *fakeLog) Propose(p *engine.Proposal) error {
@@ -158,6 +159,13 @@ func (l *fakeLog) with(change func(l *fakeLog)) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	change(l)
+}
+
+// end is where the next proposal will stand.
+func (l *fakeLog) end() event.Position {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.position
 }
 
 func (l *fakeLog) proposed() int {
@@ -283,4 +291,51 @@ func (l *fakeLog) Marks() engine.Marks {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return engine.Marks{Marks: commitlog.Marks{}, AppliedPosition: l.applied}
+}
+
+// Get finds what waits by the events that say so.
+func (l *fakeLog) Get(handle event.Position) (entry pending.Entry, found bool, err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, s := range l.events {
+		e := s.event
+		switch {
+		case s.position == handle && e.Kind().Waits():
+			entry, found = pending.Entry{Handle: handle, Kind: e.Kind(), Due: e.Due(), Location: handle, Bytes: uint32(len(e))}, true
+		case e.Cause() != handle || !found:
+		case e.Kind() == event.KindAsked:
+			entry.Due, entry.Asked = e.Due(), entry.Asked+1
+		default:
+			return pending.Entry{}, false, nil
+		}
+	}
+	return entry, found, nil
+}
+
+// Before visits what waits, the oldest first.
+func (l *fakeLog) Before(position event.Position, visit func(pending.Entry) bool) error {
+	l.mu.Lock()
+	events := slices.Clone(l.events)
+	l.mu.Unlock()
+	for _, s := range events {
+		if s.position >= position || !s.event.Kind().Waits() {
+			continue
+		}
+		if entry, found, _ := l.Get(s.position); found && !visit(entry) {
+			break
+		}
+	}
+	return nil
+}
+
+func (l *fakeLog) Counts() (c pending.Counts) {
+	_ = l.Before(1<<62, func(e pending.Entry) bool {
+		if e.Kind == event.KindHalf {
+			c.Half++
+		} else {
+			c.Delayed++
+		}
+		return true
+	})
+	return c
 }

@@ -25,6 +25,9 @@ type brokerMetrics struct {
 	offsetEvents *metrics.Counter
 	offsetsKept  *metrics.Counter
 	offsetsLost  *metrics.Counter
+	checksSent   *metrics.Counter
+	checksUnsent *metrics.Counter
+	abandoned    *metrics.Counter
 
 	flows *flows
 	in    *flowCache[inKey] // of the replier
@@ -91,6 +94,9 @@ func newBrokerMetrics(c *Config) *brokerMetrics {
 	m.offsetsLost = m.set.NewCounter("apogee_broker_offset_events_failed_total")
 	m.flows = newFlows(c.Limits.MeasuredPairs, m.newFlow, m.dropFlow)
 	m.in = newFlowCache[inKey](m.flows)
+	m.checksSent = m.set.NewCounter(`apogee_broker_transaction_checks_total{result="sent"}`)
+	m.checksUnsent = m.set.NewCounter(`apogee_broker_transaction_checks_total{result="no_producer"}`)
+	m.abandoned = m.set.NewCounter("apogee_broker_transactions_abandoned_total")
 	return m
 }
 
@@ -113,6 +119,8 @@ func (m *brokerMetrics) observe(b *Broker) {
 	} {
 		gauge(fmt.Sprintf("rocketmq_processor_watermark{%s,processor=%q}", m.node, processor), waiting)
 	}
+	gauge("apogee_broker_half_messages", func() int { return int(b.waiting.Counts().Half) })
+	m.set.NewGauge("apogee_broker_half_message_oldest_seconds", b.oldestHalfSeconds)
 }
 
 // WriteMetrics writes the broker's metrics in Prometheus' text format.

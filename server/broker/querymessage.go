@@ -87,7 +87,7 @@ func (b *Broker) recordsWithKey(q *keyQuery) ([]byte, error) {
 			return true
 		}
 		payload := m.Event.Payload()
-		if m.Event.Kind() != event.KindMessage || !q.matches(payload) {
+		if m.Event.Kind() != event.KindMessage && !m.Event.Kind().Waits() || !q.matches(payload) {
 			return false
 		}
 		if size += len(payload); size > queryBytesMax && len(records) > 0 {

@@ -60,8 +60,16 @@ func (r *sendRequest) Complete(p *engine.Proposal) { r.sender.replier.add(r, p.F
 func (r *sendRequest) addMessage(body []byte, h *sendHeader) error {
 	sent := record.Properties(h.properties)
 	known := sent.Known()
+	half := h.takeHalf(&known)
 	if err := r.admit(body, known, h); err != nil {
 		return err
+	}
+	place := r.topic
+	if half {
+		var err error
+		if place, err = r.sender.halfTopic(); err != nil {
+			return err
+		}
 	}
 	r.uniqueKey = append(r.uniqueKey[:0], known.UniqueKey...)
 	r.proposal.Wait, r.kind = waitOf(known), kindOf(known)
@@ -75,11 +83,17 @@ func (r *sendRequest) addMessage(body []byte, h *sendHeader) error {
 		stored.DelayLevel = delayNone
 	}
 	r.properties = record.AppendSent(r.properties[:0], sent, stored, made)
+	if half {
+		r.properties = record.AppendHalf(r.properties, r.topic.Config.Name, r.queueID, r.uniqueKey)
+	}
 	if len(r.properties) > record.PropertiesBytesMax {
 		return r.illegalSize(len(r.properties))
 	}
 	r.grow(1)
-	r.add(body, r.properties, h.flag, known.Tags, indexKeys(r.keys, r.topic.ID, r.uniqueKey, known.Keys), h)
+	r.add(body, r.properties, h.flag, known.Tags, indexKeys(r.keys, place.ID, r.uniqueKey, known.Keys), h)
+	if half {
+		r.makeHalf(place, known)
+	}
 	return nil
 }
 
@@ -151,7 +165,7 @@ func kindOf(known record.Known) messageKind {
 func (r *sendRequest) admit(body []byte, known record.Known, h *sendHeader) error {
 	switch {
 	case known.Transaction != nil && string(known.Transaction) == "true" || h.systemFlag&record.FlagTransaction != 0:
-		return refuse(remoting.ResponseMessageIllegal, "transactional messages are not supported by this version of the broker")
+		return refuse(remoting.ResponseMessageIllegal, "a transactional message must be sent by itself, and its system flag must say prepared")
 	case len(body) == 0:
 		return refuse(remoting.ResponseMessageIllegal, "the message has no body")
 	case len(body) > r.sender.broker.live.get().messageBytesMax:

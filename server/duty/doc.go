@@ -23,4 +23,16 @@
 // decision is one event, event.KindTrim; what it drops is gone for consumers as
 // soon as it is applied. The files follow in the background. Segments whose
 // removal is still under way count as removed already.
+//
+// # Transactions
+//
+// A half message whose outcome nobody has told for transactionTimeOut, or for
+// the CHECK_IMMUNITY_TIME_IN_SECONDS that its producer gave it, is due: the
+// duty stores an event.KindAsked, which says when it is due again
+// (transactionCheckInterval later), and then has a producer of its group asked.
+// RocketMQ looks at all half messages each transactionCheckInterval; here each
+// has its own time, so the first check comes when the timeout is over and not
+// up to an interval later. After transactionCheckMax checks, or when the message
+// is older than fileReservedTime, it is moved to TRANS_CHECK_MAX_TIME_TOPIC. A
+// check counts whether a producer was online or not, as in RocketMQ.
 package duty

@@ -64,13 +64,17 @@ type Config struct {
 	CleanForcibly   bool          // cleanFileForciblyEnable
 	LogSizeMax      int64         // commitLogSizeMax; 0: no limit
 
-	AutoCreateTopic    bool          // autoCreateTopicEnable
-	AutoCreateGroup    bool          // autoCreateSubscriptionGroup
-	PropertyFilter     bool          // enablePropertyFilter
-	DefaultTopicQueues int           // defaultTopicQueueNums
-	MessageBytesMax    int           // maxMessageSize
-	SendQueueTime      time.Duration // waitTimeMillsInSendQueue
-	OffsetInterval     time.Duration // offsetCommitIntervalMs
+	AutoCreateTopic          bool          // autoCreateTopicEnable
+	AutoCreateGroup          bool          // autoCreateSubscriptionGroup
+	PropertyFilter           bool          // enablePropertyFilter
+	DefaultTopicQueues       int           // defaultTopicQueueNums
+	MessageBytesMax          int           // maxMessageSize
+	SendQueueTime            time.Duration // waitTimeMillsInSendQueue
+	OffsetInterval           time.Duration // offsetCommitIntervalMs
+	TransactionTimeout       time.Duration // transactionTimeOut
+	TransactionCheckInterval time.Duration // transactionCheckInterval
+	TransactionChecksMax     int           // transactionCheckMax
+	RejectTransactions       bool          // rejectTransactionMessage
 
 	role      Role
 	onlyTruth string   // takes the values of keys that may have one only

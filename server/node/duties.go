@@ -18,6 +18,12 @@ func (n *Node) startDuties(context.Context) error {
 	})
 	n.metrics.add(retention.WriteMetrics)
 	n.run(retention.Run)
+	transactions := duty.NewTransactions(duty.TransactionsConfig{
+		Interval: n.config.TransactionCheckInterval, ChecksMax: n.config.TransactionChecksMax, Keep: n.config.KeepTime,
+		Proposer: n.single, Waiting: e.Waiting(), Producers: n.broker, WaitApplied: e.WaitApplied,
+		Clock: time.Now, Log: n.log,
+	})
+	n.run(transactions.Run)
 	return nil
 }
 

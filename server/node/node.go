@@ -257,7 +257,7 @@ func (n *Node) openBroker(ctx context.Context) error {
 	e := n.single.Engine()
 	b, err := broker.New(n.brokerConfig(client), broker.Dependencies{
 		Authorizer: n.authorizer(),
-		Proposer:   n.single, Queues: e, Topics: e.Topics(), Offsets: e.Offsets(), Groups: e.Groups(), Progress: e,
+		Proposer:   n.single, Queues: e, Topics: e.Topics(), Offsets: e.Offsets(), Groups: e.Groups(), Waiting: e.Waiting(), Progress: e,
 	})
 	if err != nil {
 		return err
@@ -307,6 +307,7 @@ func (n *Node) brokerConfig(client netip.AddrPort) broker.Config {
 	c.Region, c.Trace, c.Permission = n.config.Region, n.config.Trace, n.config.BrokerPermission
 	c.AutoCreateTopic, c.AutoCreateGroup, c.DefaultTopicQueues = n.config.AutoCreateTopic, n.config.AutoCreateGroup, n.config.DefaultTopicQueues
 	c.PropertyFilter = n.config.PropertyFilter
+	c.TransactionTimeout, c.RejectTransactions = n.config.TransactionTimeout, n.config.RejectTransactions
 	c.MessageBytesMax, c.OffsetCommitInterval = n.config.MessageBytesMax, n.config.OffsetInterval
 	c.Properties = n.config.Properties()
 	c.Space = func() (uint64, uint64, error) { return diskSpace(n.config.StoreDir) }

@@ -155,6 +155,15 @@ var settings = []setting{
 	duration("offsetCommitIntervalMs", "100", time.Millisecond, 1, 60_000, "Consumer offsets are gathered for so long before they are stored. A crash sets consumers back by no more than that.",
 		func(c *Config) *time.Duration { return &c.OffsetInterval }),
 
+	duration("transactionTimeOut", "6000", time.Millisecond, 1, 3_600_000, "How long a transactional message waits for its outcome before a producer of its group is asked for it; `CHECK_IMMUNITY_TIME_IN_SECONDS` of the message goes before.",
+		func(c *Config) *time.Duration { return &c.TransactionTimeout }),
+	duration("transactionCheckInterval", "30000", time.Millisecond, 100, 86_400_000, "After a check without an answer the next one comes so much later.",
+		func(c *Config) *time.Duration { return &c.TransactionCheckInterval }),
+	integer("transactionCheckMax", "15", 0, 1<<31-1, "After so many checks, or when older than `fileReservedTime`, the message goes to `TRANS_CHECK_MAX_TIME_TOPIC`.",
+		func(c *Config) *int { return &c.TransactionChecksMax }),
+	boolean("rejectTransactionMessage", "false", "Transactional messages are refused.",
+		func(c *Config) *bool { return &c.RejectTransactions }),
+
 	boolean("aclEnable", "false", "Serves requests only from accounts of `aclFile` that sign them, each with what it is permitted.",
 		func(c *Config) *bool { return &c.AccessControl }),
 	text("aclFile", "conf/plain_acl.yml", "Accounts and permissions, as RocketMQ 4 has them. A relative path is below `$ROCKETMQ_HOME` if that is set. It is read again when it changes.",

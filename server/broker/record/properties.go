@@ -29,6 +29,12 @@ const (
 	propertyInnerNumber   = "INNER_NUM"
 	propertyWaitStored    = "WAIT"
 	propertyShardingKey   = "__SHARDINGKEY"
+	propertyRealTopic     = "REAL_TOPIC"
+	propertyRealQueue     = "REAL_QID"
+	propertyProducerGroup = "PGROUP"
+	propertyTransactionID = "__transactionId__"
+	propertyImmunity      = "CHECK_IMMUNITY_TIME_IN_SECONDS"
+	propertyCheckTimes    = "TRANSACTION_CHECK_TIMES"
 )
 
 // Properties is an encoded properties string. It is read in place.
@@ -88,6 +94,7 @@ type Known struct {
 	InnerNumber   []byte
 	WaitStored    []byte
 	ShardingKey   []byte
+	Immunity      []byte // seconds before a producer is asked for the outcome of its transaction
 }
 
 // Waits reports whether the producer waits until the message is as safe as the
@@ -124,6 +131,8 @@ func (p Properties) Known() Known {
 			k.WaitStored = value
 		case propertyShardingKey:
 			k.ShardingKey = value
+		case propertyImmunity:
+			k.Immunity = value
 		}
 	}
 	return k
