@@ -40,13 +40,16 @@ type Proposal struct {
 	Wait Wait
 	// Completion is told the outcome, once, unless Propose returned an error.
 	Completion Completion
+	// Gathered: the Completion collects what it is told and works when nothing
+	// more of its kind follows at once.
+	Gathered bool
 
 	// Results, valid in Complete.
 	Outcome   Outcome
 	Position  event.Position // of Drafts[0]
 	Offset    event.Offset   // queue offset of Drafts[0], the others follow; -1 where they enter no queue
 	Timestamp int64          // of the frame, Unix milliseconds
-	Following int            // completions that come right after this one, on the same goroutine
+	Following int            // with Gathered: gathered completions that come right after this one, on the same goroutine
 }
 
 // EncodedBytes is the room that the proposal takes in a frame.

@@ -350,19 +350,17 @@ func (p *Proposer) written(through event.Index) {
 	}
 	p.mu.Unlock()
 	for _, b := range p.ready {
-		b.complete(b.parts, p.takeEarly(b), engine.OutcomeCommitted, waitsForWritten)
+		p.forgetEarly(b)
+		b.complete(b.parts, engine.OutcomeCommitted, waitsForWritten)
 	}
 }
 
-// takeEarly forgets that parts of a batch wait for Written only, and says how
-// many did.
-func (p *Proposer) takeEarly(b *batch) int {
+// forgetEarly forgets that parts of a batch wait for Written only.
+func (p *Proposer) forgetEarly(b *batch) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	n := b.early
-	p.early -= n
+	p.early -= b.early
 	b.early = 0
-	return n
 }
 
 // committed completes the proposals of all frames that are committed. It runs
@@ -375,7 +373,7 @@ func (p *Proposer) committed(m engine.Marks) {
 		if b == nil {
 			return
 		}
-		b.complete(b.parts, len(b.parts)-b.done, engine.OutcomeCommitted, everyProposal)
+		b.complete(b.parts, engine.OutcomeCommitted, everyProposal)
 		p.recycle(b)
 	}
 }
@@ -392,16 +390,26 @@ func (p *Proposer) nextCommitted(through event.Index) *batch {
 	return b
 }
 
-// complete tells the outcome to the count proposals among parts that are not
-// complete and that chosen holds for.
-func (b *batch) complete(parts []part, count int, outcome engine.Outcome, chosen func(*engine.Proposal) bool) {
+// complete tells the outcome to the proposals among parts that are not
+// complete and that chosen holds for. Of those that follow it counts the
+// gathered ones alone: another's completion doesn't do their work.
+func (b *batch) complete(parts []part, outcome engine.Outcome, chosen func(*engine.Proposal) bool) {
+	gathered := 0
+	for i := range parts {
+		if pr := parts[i].proposal; pr != nil && pr.Gathered && chosen(pr) {
+			gathered++
+		}
+	}
 	for i := range parts {
 		pr := parts[i].proposal
 		if pr == nil || !chosen(pr) {
 			continue
 		}
-		count--
-		pr.Outcome, pr.Following = outcome, count
+		if pr.Gathered {
+			gathered--
+			pr.Following = gathered
+		}
+		pr.Outcome = outcome
 		if outcome != engine.OutcomeUnknown {
 			pr.Position = b.ticket.Position + event.Position(parts[i].at)
 			pr.Timestamp = b.ticket.Timestamp
@@ -493,7 +501,7 @@ func (p *Proposer) expireParts(b *batch, count int) {
 	}
 	p.mu.Unlock()
 	counter.Add(waiting)
-	b.complete(b.parts[:count], waiting, outcome, everyProposal)
+	b.complete(b.parts[:count], outcome, everyProposal)
 }
 
 // drain refuses further proposals and waits until all that were accepted are

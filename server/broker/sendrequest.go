@@ -44,7 +44,7 @@ type sendRequest struct {
 
 func newSendRequest(s *sender) *sendRequest {
 	r := &sendRequest{sender: s}
-	r.proposal.Completion = r
+	r.proposal.Completion, r.proposal.Gathered = r, true
 	return r
 }
 
@@ -227,7 +227,7 @@ func (r *sendRequest) reset() bool {
 	clear(r.drafts)
 	r.messages, r.drafts, r.keys = r.messages[:0], r.drafts[:0], r.keys[:0]
 	r.replyTo, r.topic, r.next, r.bytes = remoting.ReplyTo{}, topic.Topic{}, nil, 0
-	r.proposal = engine.Proposal{Completion: r}
+	r.proposal = engine.Proposal{Completion: r, Gathered: true}
 	return cap(r.messages) <= keepMessages && cap(r.properties) <= keepPropertiesByte && cap(r.uniqueKey) <= keepPropertiesByte
 }
 
