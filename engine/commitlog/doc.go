@@ -105,6 +105,14 @@
 // A segment begins only after the one before is durable to its end. So only the
 // last segment can be torn.
 //
+// # Reading
+//
+// What has left the tail is read in blocks of 256 KiB into a cache that all
+// readers share. A block that is asked for after the one before it has the next
+// two read ahead, so draining a backlog doesn't wait for the disk at every
+// block, and a look-up alone reads one block. A Reader keeps the block of its
+// last event pinned until Release: neighbours are checked and shown in place.
+//
 // # Truncate and Trim
 //
 // Truncate drops frames from the end. It first writes the cut file; then it

@@ -20,10 +20,11 @@ type history struct {
 	stable func(*segment) int64
 
 	mu     sync.Mutex
-	ended  *sync.Cond // a load ended or a block was released
+	ended  *sync.Cond // a load ended
 	blocks map[blockKey]*historyBlock
 	ring   []*historyBlock // clock order
 	hand   int
+	ahead  readAhead
 
 	hits, misses, bytesRead uint64
 }
@@ -38,9 +39,12 @@ type historyBlock struct {
 	buf     []byte
 	loaded  bool
 	loading bool
+	ahead   bool // read before anybody asked, and nobody has asked since
 	pins    int
-	touched uint8 // scan resistance: a block survives as many hands as it was hit again, 3 at most
+	touched uint8 // scan resistance: a block survives as many hands as it was hit again, touchedMax at most
 }
+
+const touchedMax = 3
 
 func newHistory(bytes int, stable func(*segment) int64) (*history, error) {
 	n := max(bytes/historyBlockBytes, 2)
@@ -59,21 +63,32 @@ func newHistory(bytes int, stable func(*segment) int64) (*history, error) {
 
 // read copies file bytes [at, at+len(dst)) of segment s. A block that reaches
 // past what is stable is read for this caller alone: in a shared one the next
-// reader could miss what was written since.
+// reader could miss what was written since. So is one that finds no place
+// because every block is in use.
 func (h *history) read(s *segment, dst []byte, at int64) error {
 	return s.read(func(file disk.File) error { return h.readFile(s, file, dst, at) })
 }
 
+// source is a segment that is being read: its reading lock is held.
+type source struct {
+	*segment
+	file   disk.File
+	stable int64
+}
+
 func (h *history) readFile(s *segment, file disk.File, dst []byte, at int64) error {
-	stable := h.stable(s)
+	from := source{s, file, h.stable(s)}
 	for len(dst) > 0 {
-		key := blockKey{segment: s.base(), number: at / historyBlockBytes}
-		if (key.number+1)*historyBlockBytes > stable {
+		number := at / historyBlockBytes
+		if blockEnd(number) > from.stable {
 			return readUnshared(file, dst, at)
 		}
-		b, err := h.acquire(key, file)
+		b, err := h.acquire(from, number)
 		if err != nil {
 			return fmt.Errorf("read segment %s at %d: %w", s.name(), at, err)
+		}
+		if b == nil {
+			return readUnshared(file, dst, at)
 		}
 		n := copy(dst, b.buf[at%historyBlockBytes:])
 		h.release(b)
@@ -82,27 +97,53 @@ func (h *history) readFile(s *segment, file disk.File, dst []byte, at int64) err
 	return nil
 }
 
-// acquire returns a loaded block and pins it.
-func (h *history) acquire(key blockKey, file disk.File) (*historyBlock, error) {
+// pin returns block number of segment s, which stays as it is until its
+// release; nil where it can't be shared.
+func (h *history) pin(s *segment, number int64) (b *historyBlock, err error) {
+	err = s.read(func(file disk.File) error {
+		from := source{s, file, h.stable(s)}
+		if blockEnd(number) > from.stable {
+			return nil
+		}
+		b, err = h.acquire(from, number)
+		return err
+	})
+	return b, err
+}
+
+func blockEnd(number int64) int64 { return (number + 1) * historyBlockBytes }
+
+// acquire returns a loaded block and pins it. nil: every block is in use.
+func (h *history) acquire(s source, number int64) (*historyBlock, error) {
+	key := blockKey{segment: s.base(), number: number}
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for {
 		b := h.blocks[key]
-		if b == nil {
-			b = h.victimLocked()
-		}
 		switch {
-		case b == nil: // every block is pinned
-			h.ended.Wait()
-		case b.key == key && b.loading:
-			h.ended.Wait()
-		case b.key == key && b.loaded:
-			b.pins++
-			b.touched = min(b.touched+1, 3)
-			h.hits++
+		case b == nil:
+			if b = h.victimLocked(); b == nil {
+				return nil, nil
+			}
+			b.key, b.loading, b.pins = key, true, 1
+			h.blocks[key] = b
+			h.passedLocked(s, number, h.blocks[blockKey{key.segment, number - 1}] != nil)
+			if err := h.loadLocked(b, s.file); err != nil {
+				return nil, err
+			}
 			return b, nil
+		case b.loading:
+			h.ended.Wait()
 		default:
-			return h.loadLocked(b, key, file)
+			b.pins++
+			h.hits++
+			h.passedLocked(s, number, b.ahead)
+			if b.ahead {
+				b.ahead, b.touched = false, 0 // as if it were read now
+			} else {
+				b.touched = min(b.touched+1, touchedMax)
+			}
+			return b, nil
 		}
 	}
 }
@@ -129,15 +170,15 @@ func (h *history) forgetLocked(b *historyBlock) {
 	if b.loaded && h.blocks[b.key] == b {
 		delete(h.blocks, b.key)
 	}
-	b.loaded, b.touched = false, 0
+	b.loaded, b.ahead, b.touched = false, false, 0
 }
 
-func (h *history) loadLocked(b *historyBlock, key blockKey, file disk.File) (*historyBlock, error) {
-	b.key, b.loading, b.pins = key, true, 1
-	h.blocks[key] = b
+// loadLocked reads a block that is marked as loading and pinned. After an error
+// it is neither.
+func (h *history) loadLocked(b *historyBlock, file disk.File) error {
 	h.misses++
 	h.mu.Unlock()
-	n, err := file.ReadAt(b.buf, key.number*historyBlockBytes)
+	n, err := file.ReadAt(b.buf, b.key.number*historyBlockBytes)
 	h.mu.Lock()
 	if errors.Is(err, io.EOF) {
 		clear(b.buf[n:])
@@ -148,22 +189,21 @@ func (h *history) loadLocked(b *historyBlock, key blockKey, file disk.File) (*hi
 	h.ended.Broadcast()
 	if err != nil {
 		b.pins--
-		delete(h.blocks, key)
-		return nil, err
+		delete(h.blocks, b.key)
 	}
-	return b, nil
+	return err
 }
 
-// forget drops the blocks of a segment that are not in use, from file offset
-// from on. The segment's bytes there have changed or are gone.
+// forget drops the blocks of a segment from file offset from on. The segment's
+// bytes there have changed or are gone. Who has pinned one keeps it as it was.
 func (h *history) forget(segment event.Position, from int64) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for key, b := range h.blocks {
-		if key.segment != segment || (key.number+1)*historyBlockBytes <= from {
+		if key.segment != segment || blockEnd(key.number) <= from {
 			continue
 		}
-		for b.loading || b.pins > 0 {
+		for b.loading {
 			h.ended.Wait()
 		}
 		h.forgetLocked(b)
@@ -173,7 +213,6 @@ func (h *history) forget(segment event.Position, from int64) {
 func (h *history) release(b *historyBlock) {
 	h.mu.Lock()
 	b.pins--
-	h.ended.Broadcast()
 	h.mu.Unlock()
 }
 

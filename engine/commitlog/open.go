@@ -250,6 +250,9 @@ func (l *Log) Close() error {
 // release closes files and frees memory after the goroutines have ended.
 func (l *Log) release() error {
 	var errs []error
+	if l.history != nil {
+		l.history.stopAhead()
+	}
 	if all := l.segments.Load(); all != nil {
 		for _, s := range *all {
 			if s.file != nil {

@@ -36,6 +36,7 @@ type Reader struct {
 	log  *Log
 	buf  []byte
 	held pinned // the chunk of the last Read, until Release; chunk nil for none
+	past past   // what the last Read took from the history, until Release
 }
 
 // NewReader returns a reader.
@@ -47,22 +48,10 @@ func (r *Reader) Read(p Place, visit func(Event) error) error {
 	if err := r.log.untrimmed(p.Position); err != nil {
 		return err
 	}
-	if r.hold(p.Position) {
+	if !r.past.covers(p) && r.hold(p.Position) {
 		return visitHeld(&r.held, p, visit)
 	}
-	s, err := r.log.segmentAt(p.Segment)
-	if err != nil {
-		return err
-	}
-	h, err := r.header(s, p.Offset)
-	if err != nil {
-		return err
-	}
-	if p.Position < h.Position || p.Position+event.Position(p.Bytes) > h.End() {
-		return fmt.Errorf("%w: segment %s at %d: the frame there doesn't hold position %d", ErrCorrupt, s.name(), p.Offset, p.Position)
-	}
-	at := p.Offset + headerBytes + int64(p.Position-h.Position)
-	return r.eventAt(s, at, p, h.Timestamp, visit)
+	return r.readPast(p, visit)
 }
 
 // untrimmed refuses a position below the log's beginning: the tail may hold it
@@ -82,36 +71,24 @@ func (r *Reader) hold(position event.Position) bool {
 	if h := &r.held; h.chunk != nil && match(&h.frames[0].header, &h.frames[len(h.frames)-1].header) == 0 {
 		return true
 	}
-	r.Release()
+	r.releaseHeld()
 	var ok bool
 	r.held, ok = r.log.tail.pin(match)
 	return ok
 }
 
-// Release lets go of the part of the tail that Read holds on to.
+// Release lets go of the parts of the tail and the history that Read holds on
+// to.
 func (r *Reader) Release() {
+	r.releaseHeld()
+	r.past.leave(r.log.history)
+}
+
+func (r *Reader) releaseHeld() {
 	if r.held.chunk != nil {
 		r.log.tail.unpin(r.held.chunk)
 		r.held = pinned{}
 	}
-}
-
-func (r *Reader) eventAt(s *segment, at int64, p Place, timestamp int64, visit func(Event) error) error {
-	b := r.room(p.Bytes)
-	if err := r.log.history.read(s, b, at); err != nil {
-		return err
-	}
-	e, rest, err := event.Split(b)
-	if err == nil && len(rest) > 0 {
-		err = fmt.Errorf("%w: event of %d bytes, expected %d", ErrCorrupt, len(e), p.Bytes)
-	}
-	if err == nil {
-		err = e.Verify(r.log.seed)
-	}
-	if err != nil {
-		return fmt.Errorf("%w: segment %s at %d: %w", ErrCorrupt, s.name(), at, err)
-	}
-	return visit(Event{Bytes: e, Position: p.Position, Timestamp: timestamp})
 }
 
 func (r *Reader) room(n int) []byte {
@@ -122,8 +99,8 @@ func (r *Reader) room(n int) []byte {
 }
 
 func (r *Reader) header(s *segment, at int64) (Header, error) {
-	if at < int64(r.log.block) || at+headerBytes > s.bytes {
-		return Header{}, fmt.Errorf("%w: no frame at %d of segment %s", ErrNotFound, at, s.name())
+	if err := r.log.mayBeFrame(s, at); err != nil {
+		return Header{}, err
 	}
 	b := r.room(headerBytes)
 	if err := r.log.history.read(s, b, at); err != nil {
@@ -134,6 +111,14 @@ func (r *Reader) header(s *segment, at int64) (Header, error) {
 		return Header{}, fmt.Errorf("segment %s at %d: %w", s.name(), at, err)
 	}
 	return h, nil
+}
+
+// mayBeFrame refuses a file offset where no header fits.
+func (l *Log) mayBeFrame(s *segment, at int64) error {
+	if at < int64(l.block) || at+headerBytes > s.bytes {
+		return fmt.Errorf("%w: no frame at %d of segment %s", ErrNotFound, at, s.name())
+	}
+	return nil
 }
 
 // stable is the file offset of a segment below which nothing is written any more.

@@ -57,8 +57,8 @@ func TestAColdSegmentIsSearchedByHalvesNotFromItsStart(t *testing.T) {
 	if err := l.NewReader().Frame(12_000, func(Frame) error { return nil }); err != nil {
 		t.Fatal(err)
 	}
-	if h := l.history; h.bytesRead > 3<<20 {
-		t.Errorf("a search read %d bytes of a segment of %d", h.bytesRead, 16<<20)
+	if read := l.Stats().HistoryBytes; read > 3<<20 {
+		t.Errorf("a search read %d bytes of a segment of %d", read, 16<<20)
 	}
 }
 
