@@ -33,6 +33,9 @@ type Queue struct {
 	ID    uint32
 }
 
+// Number orders queues by topic, then by id.
+func (q Queue) Number() uint64 { return uint64(q.Topic)<<32 | uint64(q.ID) }
+
 // Kind says what an event states. Values are part of the format and are never
 // given a new meaning.
 type Kind uint8

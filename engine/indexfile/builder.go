@@ -63,13 +63,14 @@ func (h *Shelf) Create(span Span, keys int) (*Builder, error) {
 	b := &Builder{shelf: h, file: f, span: span, out: make([]byte, blockBytes, writeBlocks*blockBytes)}
 	b.counts.lines = filterLines(keys)
 	b.filter = make([]byte, int(b.counts.lines)*lineBytes)
+	b.rows = make([]byte, 0, h.rowsBytes.Load())
 	return b, nil
 }
 
 // Queue begins a queue, which comes after the one before by topic and id.
 func (b *Builder) Queue(q event.Queue, next event.Offset, born event.Position) {
 	b.endQueue()
-	if b.counts.rows > 0 && queueNumber(b.row.Queue) >= queueNumber(q) {
+	if b.counts.rows > 0 && b.row.Queue.Number() >= q.Number() {
 		panic(fmt.Sprintf("BUG: index file: queue %v after %v", q, b.row.Queue))
 	}
 	b.row = Row{Queue: q, Next: next, Born: born, Start: b.counts.entries}
@@ -119,11 +120,12 @@ func (b *Builder) Key(k Key) {
 // endEntries writes what stands between entries and keys.
 func (b *Builder) endEntries() {
 	b.endQueue()
+	b.shelf.rowsBytes.Store(int64(len(b.rows)))
 	b.endSection()
 	for at := 0; at < len(b.rows); at += rowBytes {
 		row := b.rows[at : at+rowBytes]
 		if b.used == 0 {
-			b.fences = binary.LittleEndian.AppendUint64(b.fences, queueNumber(decodeRow(row).Queue))
+			b.fences = binary.LittleEndian.AppendUint64(b.fences, decodeRow(row).Queue.Number())
 		}
 		b.put(row)
 	}

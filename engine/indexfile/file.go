@@ -165,7 +165,7 @@ func (f *File) rowAt(want uint64) (uint32, error) {
 	first := uint32(max(block-1, 0)) * perBlock
 	return search(first, min(first+perBlock, f.counts.rows), func(i uint32) (bool, error) {
 		b, err := f.item(f.at.table, i, rowBytes)
-		return err == nil && queueNumber(decodeRow(b).Queue) >= want, err
+		return err == nil && decodeRow(b).Queue.Number() >= want, err
 	})
 }
 
@@ -192,7 +192,7 @@ func (f *File) RowsOf(topic event.TopicID) iter.Seq2[Row, error] {
 
 func (f *File) rowsFrom(q event.Queue) iter.Seq2[Row, error] {
 	return func(yield func(Row, error) bool) {
-		i, err := f.rowAt(queueNumber(q))
+		i, err := f.rowAt(q.Number())
 		for ; err == nil && i < f.counts.rows; i++ {
 			var b []byte
 			if b, err = f.item(f.at.table, i, rowBytes); err == nil && !yield(decodeRow(b), nil) {

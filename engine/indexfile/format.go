@@ -125,8 +125,6 @@ func (k Key) before(o Key) bool {
 	return k.Hash < o.Hash || k.Hash == o.Hash && k.Position < o.Position
 }
 
-func queueNumber(q event.Queue) uint64 { return uint64(q.Topic)<<32 | uint64(q.ID) }
-
 func appendSlot(b []byte, s Slot) []byte {
 	le := binary.LittleEndian
 	b = le.AppendUint32(b, s.FrameOffset)

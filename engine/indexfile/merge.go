@@ -51,7 +51,7 @@ func (m *merger) queues(last *File) error {
 		}
 		m.out.Queue(row.Queue, row.Next, row.Born)
 		for i, t := range tables {
-			for t.has && queueNumber(t.row.Queue) < queueNumber(row.Queue) {
+			for t.has && t.row.Queue.Number() < row.Queue.Number() {
 				if err := t.advance(); err != nil {
 					return err
 				}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"path"
 	"sync"
+	"sync/atomic"
 
 	"github.com/apogeemq/apogee/engine/disk"
 	"github.com/apogeemq/apogee/engine/event"
@@ -24,6 +25,7 @@ type Shelf struct {
 	dir       string
 	seed      event.Seed
 	onDamage  func(*File)
+	rowsBytes atomic.Int64 // of the file built last: the next has about as many
 	handlesMu sync.Mutex
 	handles   map[*File]*handle
 	clock     uint64 // counts uses, to find the handle unused longest

@@ -9,7 +9,7 @@ import (
 )
 
 const (
-	chunkEntriesMin = 8
+	chunkEntriesMin = 4
 	chunkEntriesMax = 1024
 )
 
@@ -21,16 +21,57 @@ type chunk struct {
 	run     *Run // nil only where there is no entry
 	count   atomic.Uint32
 	entries []indexfile.Slot
+	alone   *[]*chunk // the list of this chunk, nil where it was not made
 }
 
 func newChunk(first event.Offset, run *Run, room int) *chunk {
 	return &chunk{first: first, run: run, entries: make([]indexfile.Slot, room)}
 }
 
-// grown copies c into a chunk of the given run with more room. The run may
-// differ from c's only when c is empty.
-func (c *chunk) grown(run *Run) *chunk {
-	g := newChunk(c.first, run, max(chunkEntriesMin, 2*len(c.entries)))
+// outset is a chunk with the list in which it stands alone, made at once: with
+// very many queues most get an event or two in a run, and each needs one.
+type outset struct {
+	chunk chunk
+	list  []*chunk
+	alone [1]*chunk
+}
+
+// roomyOutset is an outset whose chunk takes entries.
+type roomyOutset struct {
+	outset
+	entries [chunkEntriesMin]indexfile.Slot
+}
+
+// pair is a list of two chunks. It is not part of either: the newer one would
+// keep the older one in memory for as long as it lives.
+type pair struct {
+	list []*chunk
+	both [2]*chunk
+}
+
+// emptyChunk returns a chunk that keeps the counter of a queue without entries
+// in memory.
+func emptyChunk(next event.Offset) *chunk {
+	o := &outset{}
+	return o.begin(next)
+}
+
+// firstChunk returns a queue's first chunk in a run.
+func firstChunk(next event.Offset, run *Run) *chunk {
+	o := &roomyOutset{}
+	o.chunk.run, o.chunk.entries = run, o.entries[:]
+	return o.begin(next)
+}
+
+func (o *outset) begin(next event.Offset) *chunk {
+	o.alone[0], o.list = &o.chunk, o.alone[:]
+	o.chunk.first, o.chunk.alone = next, &o.list
+	return &o.chunk
+}
+
+// grown copies c into a chunk with more room.
+func (c *chunk) grown() *chunk {
+	g := newChunk(c.first, c.run, 2*len(c.entries))
 	n := c.count.Load()
 	copy(g.entries, c.entries[:n])
 	g.count.Store(n)

@@ -90,6 +90,33 @@ func TestApplyingAllocatesLessThanOnceInAHundredEvents(t *testing.T) {
 	}
 }
 
+func TestAQueueWithOneEventInARunCostsTwoAllocations(t *testing.T) {
+	const queues = 1000
+	x, at := queue.New(1), int64(0)
+	events := make([]event.Event, queues)
+	for i := range events {
+		events[i] = message(event.Queue{Topic: 1, ID: uint32(i)}, 0)
+	}
+	round := func() {
+		sealed := x.Advance(queue.Frame{Index: event.Index(at + 1), Offset: at})
+		for i := range uint32(queues) {
+			x.Apply(projection.Place{Position: event.Position(at), FrameOffset: uint32(at)}, events[i])
+			at++
+		}
+		if sealed != nil {
+			x.Forget(sealed)
+		}
+	}
+	round()
+	n := testing.AllocsPerRun(1, round)
+	for range 4 {
+		n = min(n, testing.AllocsPerRun(1, round))
+	}
+	if n > 2.1*queues {
+		t.Fatalf("%v allocations for %d queues", n, queues)
+	}
+}
+
 func benchmarkApply(b *testing.B, queues int) {
 	events := make([]event.Event, queues)
 	for i := range events {

@@ -38,7 +38,7 @@ func newDirectory() *directory {
 
 // firstSlot is where the search for q begins among n slots.
 func firstSlot(q event.Queue, n int) int {
-	h := (uint64(q.Topic)<<32 | uint64(q.ID)) * hashFactor
+	h := q.Number() * hashFactor
 	return int((h ^ h>>32) & uint64(n-1))
 }
 

@@ -31,7 +31,7 @@
 //
 // Every live queue takes about 200 bytes, for its counters. An entry of a run
 // in memory takes 16 bytes, as in the file; the first chunk of a queue in a
-// run has room for 8 and doubles up to 1024. A key takes 16 bytes.
+// run has room for 4 and doubles up to 1024. A key takes 16 bytes.
 //
 // # Reading
 //

@@ -203,5 +203,5 @@ func (x *Index) Queues() []event.Queue {
 }
 
 func compareQueues(a, b event.Queue) int {
-	return cmp.Or(cmp.Compare(a.Topic, b.Topic), cmp.Compare(a.ID, b.ID))
+	return cmp.Compare(a.Number(), b.Number())
 }

@@ -26,7 +26,7 @@ type line struct {
 // holds nothing in memory.
 func newLine(q event.Queue, born event.Position, next event.Offset) *line {
 	l := &line{queue: q, born: born}
-	l.publish([]*chunk{newChunk(next, nil, 0)})
+	l.chunks.Store(emptyChunk(next).alone)
 	return l
 }
 
@@ -65,18 +65,28 @@ func (l *line) extend(list []*chunk, run *Run) *chunk {
 	last := list[end]
 	sameRun := last.run == run
 	switch {
-	case last.count.Load() == 0, sameRun && len(last.entries) < chunkEntriesMax:
-		last = last.grown(run)
-		list = append(slices.Clip(list[:end]), last)
-	case sameRun:
-		last = newChunk(last.end(), run, chunkEntriesMax)
-		list = append(list, last)
+	case last.run == nil:
+		l.chunks.Store(firstChunk(last.first, run).alone)
+	case !sameRun:
+		l.follow(list, firstChunk(last.end(), run))
+	case len(last.entries) < chunkEntriesMax:
+		l.publish(append(slices.Clip(list[:end]), last.grown()))
 	default:
-		last = newChunk(last.end(), run, chunkEntriesMin)
-		list = append(list, last)
+		l.publish(append(slices.Clip(list), newChunk(last.end(), run, chunkEntriesMax)))
 	}
-	l.publish(list)
-	return last
+	list = *l.chunks.Load()
+	return list[len(list)-1]
+}
+
+// follow publishes a list with one chunk more.
+func (l *line) follow(list []*chunk, next *chunk) {
+	if len(list) > 1 {
+		l.publish(append(slices.Clip(list), next))
+		return
+	}
+	p := &pair{both: [2]*chunk{list[0], next}}
+	p.list = p.both[:]
+	l.chunks.Store(&p.list)
 }
 
 // read copies entries from offset from on to dst and returns how many: none
@@ -122,8 +132,11 @@ func (l *line) drop(gone func(*Run) bool) event.Offset {
 	case kept == 0:
 		return list[0].first
 	case kept == len(list):
-		l.publish([]*chunk{newChunk(last.end(), nil, 0)})
+		l.chunks.Store(emptyChunk(last.end()).alone)
 		return last.end()
+	case kept == len(list)-1 && last.alone != nil:
+		l.chunks.Store(last.alone)
+		return last.first
 	}
 	l.publish(slices.Clone(list[kept:]))
 	return list[kept].first

@@ -1,6 +1,7 @@
 package queue
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"iter"
@@ -131,28 +132,48 @@ func (r *Run) writeQueues(b *indexfile.Builder, before iter.Seq2[indexfile.Row, 
 	for _, topic := range r.deleted {
 		deleted[topic] = true
 	}
-	touched := slices.DeleteFunc(slices.Clone(r.touched), func(l *line) bool { return !l.aliveAt(r.End) })
-	slices.SortFunc(touched, func(a, b *line) int { return compareQueues(a.queue, b.queue) })
+	touched := r.touchedInOrder()
 	for row, err := range before {
 		if err != nil {
 			return err
 		}
-		for len(touched) > 0 && compareQueues(touched[0].queue, row.Queue) < 0 {
-			r.writeLine(b, touched[0])
+		number := row.Queue.Number()
+		for len(touched) > 0 && touched[0].number < number {
+			r.writeLine(b, touched[0].line)
 			touched = touched[1:]
 		}
 		switch {
-		case len(touched) > 0 && touched[0].queue == row.Queue:
-			r.writeLine(b, touched[0])
+		case len(touched) > 0 && touched[0].number == number:
+			r.writeLine(b, touched[0].line)
 			touched = touched[1:]
-		case !deleted[row.Queue.Topic]:
+		case len(deleted) == 0 || !deleted[row.Queue.Topic]:
 			b.Queue(row.Queue, row.Next, row.Born)
 		}
 	}
-	for _, l := range touched {
-		r.writeLine(b, l)
+	for _, t := range touched {
+		r.writeLine(b, t.line)
 	}
 	return nil
+}
+
+// numbered is a line with its place in the order of queues: who sorts many
+// lines looks at no line for it.
+type numbered struct {
+	number uint64
+	line   *line
+}
+
+// touchedInOrder lists the queues that the run has touched and that are alive
+// at its end.
+func (r *Run) touchedInOrder() []numbered {
+	list := make([]numbered, 0, len(r.touched))
+	for _, l := range r.touched {
+		if l.aliveAt(r.End) {
+			list = append(list, numbered{l.queue.Number(), l})
+		}
+	}
+	slices.SortFunc(list, func(a, b numbered) int { return cmp.Compare(a.number, b.number) })
+	return list
 }
 
 // writeLine writes a queue's entries of the run. A trim may have dropped them
