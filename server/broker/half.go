@@ -40,6 +40,7 @@ func (s *sender) halfTopic() (topic.Topic, error) {
 
 // makeHalf turns the one message of a request into a half message.
 func (r *sendRequest) makeHalf(half topic.Topic, known record.Known) {
+	r.kind = kindTransaction
 	m, d := &r.messages[0], &r.drafts[0]
 	m.Topic, m.QueueID = half.Config.Name, 0
 	r.bytes = m.PayloadBytes()

@@ -58,16 +58,14 @@ type inKey struct {
 type messageKind uint8
 
 const (
-	kindNormal messageKind = iota
-	kindFIFO               // has a sharding key
+	kindNormal      messageKind = iota
+	kindFIFO                    // has a sharding key
+	kindTransaction             // a half message; its commit counts no more
 )
 
-func (k messageKind) String() string {
-	if k == kindFIFO {
-		return "fifo"
-	}
-	return "normal"
-}
+var messageKinds = [...]string{kindNormal: "normal", kindFIFO: "fifo", kindTransaction: "transaction"}
+
+func (k messageKind) String() string { return messageKinds[k] }
 
 // otherTopics is the label of topics and groups past the limit of measured ones.
 const otherTopics = "_other"

@@ -97,8 +97,8 @@ func (m *brokerMetrics) measure(now time.Time) {
 
 // rateIn is the messages stored per second in a topic.
 func (m *brokerMetrics) rateIn(topic string) (rate javaDouble) {
-	for _, kind := range []messageKind{kindNormal, kindFIFO} {
-		rate += m.rate(flowKey{topic: topic, kind: kind})
+	for kind := range messageKinds {
+		rate += m.rate(flowKey{topic: topic, kind: messageKind(kind)})
 	}
 	return rate
 }

@@ -21,8 +21,8 @@ func (m *brokerMetrics) statsOf(name, key string) (past []pastCounts, bytes, fou
 	topic, group, _ := strings.Cut(key, "@")
 	switch name {
 	case "TOPIC_PUT_NUMS", "TOPIC_PUT_SIZE":
-		for _, kind := range []messageKind{kindNormal, kindFIFO} {
-			if f := m.flows.table[flowKey{topic: key, kind: kind}]; f != nil {
+		for kind := range messageKinds {
+			if f := m.flows.table[flowKey{topic: key, kind: messageKind(kind)}]; f != nil {
 				past = append(past, f.past.clone())
 			}
 		}

@@ -335,7 +335,7 @@ func TestProducersOfTheGroupAreAskedInTurnAndMayAnswer(t *testing.T) {
 	var metrics strings.Builder
 	h.broker.WriteMetrics(&metrics)
 	for _, want := range []string{`apogee_broker_transaction_checks_total{result="sent"} 2`, `apogee_broker_transaction_checks_total{result="no_producer"} 1`,
-		`rocketmq_commit_messages_total{cluster="DefaultCluster",node_type="broker",node_id="broker-a",topic="T"} 1`, "apogee_broker_half_messages 1\n"} {
+		`rocketmq_commit_messages_total{cluster="DefaultCluster",node_type="broker",node_id="broker-a",topic="T"} 1`, "apogee_broker_half_messages 1\n", `message_type="transaction",is_system="false"} 2`} {
 		if !strings.Contains(metrics.String(), want) {
 			t.Errorf("metrics lack %s:\n%s", want, metrics.String())
 		}

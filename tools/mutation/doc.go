@@ -1,4 +1,4 @@
-// Package mutation breaks the durability code on purpose and checks that the
+// Package mutation breaks the code that keeps promises on purpose and checks that the
 // tests notice. A promise that no test holds would go unnoticed for years; so
 // the list in list.go is part of the tests, and grows with every promise.
 //
