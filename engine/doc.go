@@ -28,7 +28,7 @@
 //	                  in them, 20 digits; the two newest are kept
 //
 // The base checkpoint is part of the log: it is written and synced before a
-// segment goes. Its sections are queue, topic, offset, group and retention.
+// segment goes. Its sections are queue, topic, offset, group, retention and lock.
 // Everything in index follows from the log and may be deleted at any time.
 //
 // # Index and state

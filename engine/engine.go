@@ -12,6 +12,7 @@ import (
 	"github.com/apogeemq/apogee/engine/event"
 	"github.com/apogeemq/apogee/engine/projection"
 	"github.com/apogeemq/apogee/engine/projection/group"
+	"github.com/apogeemq/apogee/engine/projection/lock"
 	"github.com/apogeemq/apogee/engine/projection/offset"
 	"github.com/apogeemq/apogee/engine/projection/pending"
 	"github.com/apogeemq/apogee/engine/projection/queue"
@@ -203,6 +204,9 @@ func (e *Engine) Offsets() *offset.Table { return e.state.offsets }
 
 // Groups is the projection of consumer groups.
 func (e *Engine) Groups() *group.Table { return e.state.groups }
+
+// Locks is the projection of the queues that belong to one client of a group.
+func (e *Engine) Locks() *lock.Table { return e.state.locks }
 
 // Retention is the projection of what retention has decided.
 func (e *Engine) Retention() *retention.Table { return e.state.retention }

@@ -46,6 +46,7 @@ var formatParts = []struct{ title, file, symbol string }{
 	{"Payload: group", "event/group_config.go", "GroupConfig"},
 	{"Payload: group deleted", "event/group_config.go", "GroupDeletion"},
 	{"Payload: trim", "event/trim.go", "Trim"},
+	{"Payload: locked and unlocked", "event/lock.go", "Lock"},
 	{"Log", "commitlog/doc.go", ""},
 	{"Checkpoint", "checkpoint/doc.go", ""},
 	{"Checkpoint section: queue", "projection/queue/doc.go", ""},
@@ -53,6 +54,7 @@ var formatParts = []struct{ title, file, symbol string }{
 	{"Checkpoint section: offset", "projection/offset/doc.go", ""},
 	{"Checkpoint section: group", "projection/group/doc.go", ""},
 	{"Checkpoint section: retention", "projection/retention/doc.go", ""},
+	{"Checkpoint section: lock", "projection/lock/doc.go", ""},
 	{"Index file", "indexfile/doc.go", ""},
 }
 

@@ -11,6 +11,7 @@ import (
 	"github.com/apogeemq/apogee/engine/event"
 	"github.com/apogeemq/apogee/engine/projection"
 	"github.com/apogeemq/apogee/engine/projection/group"
+	"github.com/apogeemq/apogee/engine/projection/lock"
 	"github.com/apogeemq/apogee/engine/projection/offset"
 	"github.com/apogeemq/apogee/engine/projection/retention"
 	"github.com/apogeemq/apogee/engine/projection/topic"
@@ -22,14 +23,15 @@ type state struct {
 	offsets   *offset.Table
 	groups    *group.Table
 	retention *retention.Table
+	locks     *lock.Table
 }
 
 func newState() *state {
-	return &state{topics: topic.New(), offsets: offset.New(), groups: group.New(), retention: retention.New()}
+	return &state{topics: topic.New(), offsets: offset.New(), groups: group.New(), retention: retention.New(), locks: lock.New()}
 }
 
 func (s *state) projections() []projection.Projection {
-	return []projection.Projection{s.topics, s.offsets, s.groups, s.retention}
+	return []projection.Projection{s.topics, s.offsets, s.groups, s.retention, s.locks}
 }
 
 func (s *state) apply(at projection.Place, e event.Event) {
@@ -86,7 +88,9 @@ func writeCheckpoint(w io.Writer, id event.LogID, at place, parts []projection.P
 }
 
 // restoreCheckpoint restores the projections from a checkpoint that has
-// exactly their sections. After an error some of them may be restored.
+// exactly their sections, but for the last one: checkpoints of logs in which
+// locks were no events yet end before it. After an error some of the
+// projections may be restored.
 func restoreCheckpoint(r io.Reader, id event.LogID, parts []projection.Projection) (place, error) {
 	c, err := checkpoint.NewReader(r, id)
 	if err != nil {
@@ -94,6 +98,9 @@ func restoreCheckpoint(r io.Reader, id event.LogID, parts []projection.Projectio
 	}
 	for _, p := range parts {
 		name, section, err := c.Next()
+		if errors.Is(err, io.EOF) && p.Name() == lock.Name {
+			name, section, err = lock.Name, noLocks(), nil
+		}
 		if err != nil {
 			return place{}, err
 		}
@@ -108,6 +115,15 @@ func restoreCheckpoint(r io.Reader, id event.LogID, parts []projection.Projectio
 		return place{}, errors.Join(fmt.Errorf("restore checkpoint: section %q is unknown to this version", name), err)
 	}
 	return placeOf(c.Header()), nil
+}
+
+// noLocks is the section of a table without locks.
+func noLocks() io.Reader {
+	var b bytes.Buffer
+	if err := lock.New().Checkpoint(&b); err != nil {
+		panic("BUG: a buffer refused a checkpoint: " + err.Error())
+	}
+	return &b
 }
 
 // copyInto makes another state equal to s.

@@ -34,6 +34,7 @@ func goldenDrafts() []event.Draft {
 		{Group: "audit", Queue: event.Queue{Topic: 1 << 31, ID: 1 << 20}, Offset: 1 << 40},
 	}
 	group := event.GroupConfig{Name: "billing", Attributes: []event.Attribute{{Key: "retryMaxTimes", Value: "3"}}}
+	lock := event.Lock{Group: "billing", Client: "10.0.0.1@4711", Queues: []event.Queue{{Topic: 7, ID: 0}, {Topic: 1 << 31, ID: 300}}}
 	key := event.KeyHash(7, []byte("order-1"))
 	return []event.Draft{
 		{Kind: event.KindMessage, Stream: event.StreamQueue, Topic: 7, Queue: 3, Tag: -559038737,
@@ -53,6 +54,8 @@ func goldenDrafts() []event.Draft {
 		{Kind: event.KindDropped, Cause: 1 << 41, Payload: event.Bytes(event.AppendDrop(nil, event.Drop{Reason: event.DropRecalled}))},
 		{Kind: event.KindMoved, Due: 1_700_000_000_000, Cause: 1 << 42,
 			Payload: event.Bytes(event.AppendMove(nil, event.Move{Kind: event.KindDelayed, Asked: 300, Payload: []byte("a record")}))},
+		{Kind: event.KindLocked, Payload: event.Bytes(event.AppendLock(nil, lock))},
+		{Kind: event.KindUnlocked, Payload: event.Bytes(event.AppendLock(nil, lock))},
 	}
 }
 

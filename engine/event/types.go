@@ -78,8 +78,14 @@ const (
 	// that has it is going to be trimmed. It keeps its handle, which is the
 	// cause. Payload: Move.
 	KindMoved Kind = 13
+	// KindLocked: queues belong to a client of a group from now on, whoever had
+	// them. Payload: Lock.
+	KindLocked Kind = 14
+	// KindUnlocked: those queues that belong to the client belong to nobody any
+	// more: it gave them back, or its lease ran out. Payload: Lock.
+	KindUnlocked Kind = 15
 
-	kindEnd Kind = 14
+	kindEnd Kind = 16
 )
 
 // Known reports whether this version can apply events of kind k.
@@ -93,6 +99,7 @@ var kindNames = [...]string{
 	KindMessage: "message", KindTopic: "topic", KindTopicDeleted: "topic-deleted",
 	KindOffsets: "offsets", KindGroup: "group", KindGroupDeleted: "group-deleted", KindLost: "lost",
 	KindTrim: "trim", KindDelayed: "delayed", KindHalf: "half", KindAsked: "asked", KindDropped: "dropped", KindMoved: "moved",
+	KindLocked: "locked", KindUnlocked: "unlocked",
 }
 
 func (k Kind) String() string {

@@ -95,6 +95,7 @@ type Dependencies struct {
 	Offsets  Offsets
 	Groups   Groups
 	Waiting  Waiting
+	Locks    Locks
 	Progress Progress
 }
 
@@ -146,7 +147,7 @@ func New(c Config, d Dependencies) (*Broker, error) {
 	if err := c.validate(); err != nil {
 		return nil, err
 	}
-	if d.Proposer == nil || d.Queues == nil || d.Topics == nil || d.Offsets == nil || d.Groups == nil || d.Waiting == nil || d.Progress == nil {
+	if d.Proposer == nil || d.Queues == nil || d.Topics == nil || d.Offsets == nil || d.Groups == nil || d.Waiting == nil || d.Locks == nil || d.Progress == nil {
 		return nil, errors.New("configure broker: all dependencies must be set")
 	}
 	ctx, stop := context.WithCancel(context.Background())
@@ -156,7 +157,7 @@ func New(c Config, d Dependencies) (*Broker, error) {
 	b.metrics = newBrokerMetrics(&b.config)
 	b.live = newLive(&b.config)
 	b.pulled = newPullOffsets(c.Limits.GatheredOffsets)
-	b.locks = newQueueLocks(&b.config)
+	b.locks = newQueueLocks(&b.config, d)
 	b.clients = newClients(&b.config, d.Groups, notifyGroupChange)
 	b.commits = newCommits(&b.config, d, b.live, b.metrics)
 	b.registry = newRegistry(&b.config, d, b.commits)
@@ -180,6 +181,11 @@ func New(c Config, d Dependencies) (*Broker, error) {
 	d.Progress.OnApplied(b.onApplied)
 	return b, nil
 }
+
+// ResumeLeases gives each client that owns a queue a fresh lease of it. A node
+// calls it when it begins to decide about locks: after a start, and when it has
+// become the leader.
+func (b *Broker) ResumeLeases() { b.locks.resume() }
 
 // Closed forgets what belongs to a connection that is gone.
 func (b *Broker) Closed(c *remoting.Conn) {

@@ -56,6 +56,7 @@ type clients struct {
 	mu       sync.Mutex
 	bytes    int // of all sessions
 	sessions map[*remoting.Conn]*session
+	names    map[string]*remoting.Conn // of producers, by client id: the one that came last
 	groups   map[string]*consumerGroup
 	changed  map[string]struct{} // groups whose members are to be told
 }
@@ -66,7 +67,7 @@ func newClients(c *Config, groups Groups, notify func(*remoting.Conn, string)) *
 			g, found := groups.Get(name)
 			return !found || groupAllows(g, attributeNotify)
 		}, wake: make(chan struct{}, 1),
-		sessions: make(map[*remoting.Conn]*session), groups: make(map[string]*consumerGroup), changed: make(map[string]struct{}),
+		sessions: make(map[*remoting.Conn]*session), names: make(map[string]*remoting.Conn), groups: make(map[string]*consumerGroup), changed: make(map[string]struct{}),
 	}
 }
 
@@ -97,12 +98,16 @@ func (c *clients) register(conn *remoting.Conn, h *heartbeatData) (wantsAll bool
 		s = &session{producers: make(map[string]struct{}), consumers: make(map[string]struct{})}
 		c.sessions[conn] = s
 	}
+	if s.client != h.ClientID && c.names[s.client] == conn {
+		delete(c.names, s.client)
+	}
 	s.bytes += more
 	c.bytes += more
 	s.client, s.seen = h.ClientID, c.config.Clock()
 	s.language, s.version = h.language, h.version
 	for _, p := range h.Producers {
 		s.producers[p.Group] = struct{}{}
+		c.names[s.client] = conn
 	}
 	wantsAll = h.Fingerprint == 0
 	for i := range h.Consumers {
@@ -266,6 +271,17 @@ func (c *clients) leave(conn *remoting.Conn, producers, consumers string) {
 func (c *clients) dropLocked(conn *remoting.Conn, s *session) {
 	delete(c.sessions, conn)
 	c.bytes -= s.bytes
+	if c.names[s.client] == conn {
+		delete(c.names, s.client)
+	}
+}
+
+// producer is the connection of a producer, nil when none of that client id is
+// online.
+func (c *clients) producer(client string) *remoting.Conn {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.names[client]
 }
 
 // expire forgets the connections whose last heartbeat is too long ago, and

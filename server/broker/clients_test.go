@@ -300,7 +300,7 @@ func TestQueueBelongsToOneClientUntilItsLeaseEnds(t *testing.T) {
 		t.Error("the leases have ended and are said to hold")
 	}
 	h.broker.locks.sweep()
-	if h.broker.locks.count != 0 || len(h.broker.locks.groups) != 0 {
+	if h.broker.locks.counted() != 0 || len(h.broker.locks.groups) != 0 {
 		t.Errorf("%d leases are left", h.broker.locks.count)
 	}
 	h.want(h.call(remoting.RequestLockBatchMQ, nil, []byte(`{`)), remoting.ResponseInvalidParameter)

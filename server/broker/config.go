@@ -35,6 +35,9 @@ type Config struct {
 	// (RocketMQ: enablePropertyFilter, there off by default).
 	PropertyFilter bool
 
+	// StoreReplies stores the replies to requests, besides passing them on
+	// (storeReplyMessageEnable).
+	StoreReplies bool
 	// AutoCreateGroup lets the first use of a consumer group create it
 	// (autoCreateSubscriptionGroup).
 	AutoCreateGroup bool
@@ -119,7 +122,7 @@ func DefaultConfig(address netip.AddrPort) Config {
 		ClusterName: "DefaultCluster", BrokerName: "broker-a", Address: address,
 		Region: "DefaultRegion", Trace: true,
 		Permission:      PermissionRead | PermissionWrite,
-		AutoCreateTopic: true, AutoCreateGroup: true, PropertyFilter: true, DefaultTopicQueues: 8,
+		AutoCreateTopic: true, AutoCreateGroup: true, StoreReplies: true, PropertyFilter: true, DefaultTopicQueues: 8,
 		MessageBytesMax:      4 << 20,
 		OffsetCommitInterval: 100 * time.Millisecond,
 		YoungBytes:           4 << 30,

@@ -2,6 +2,7 @@ package broker
 
 import (
 	"fmt"
+	"maps"
 
 	"github.com/apogeemq/apogee/server/remoting"
 )
@@ -11,12 +12,15 @@ import (
 type handler func(rt remoting.ReplyTo, cmd *remoting.Command)
 
 func (b *Broker) dispatchTable() map[int32]handler {
-	return map[int32]handler{
+	table := map[int32]handler{
 		remoting.RequestSendMessage:      b.sender.handle,
 		remoting.RequestSendMessageV2:    b.sender.handle,
 		remoting.RequestSendBatchMessage: b.sender.handle,
 
-		remoting.RequestEndTransaction: b.transactions.end,
+		remoting.RequestEndTransaction:          b.transactions.end,
+		remoting.RequestSendReplyMessage:        b.sender.handleReply,
+		remoting.RequestSendReplyMessageV2:      b.sender.handleReply,
+		remoting.RequestConsumerSendMessageBack: b.sendBack,
 
 		remoting.RequestPullMessage:     b.puller.handle,
 		remoting.RequestLitePullMessage: b.puller.handle,
@@ -69,7 +73,14 @@ func (b *Broker) dispatchTable() map[int32]handler {
 		remoting.RequestCleanExpiredConsumeQueue:     b.clean,
 		remoting.RequestViewMessageByID:              b.viewMessage,
 		remoting.RequestQueryMessage:                 b.queryMessage,
+	}
+	maps.Copy(table, b.clientHandlers())
+	return table
+}
 
+// clientHandlers serve what clients tell about themselves.
+func (b *Broker) clientHandlers() map[int32]handler {
+	return map[int32]handler{
 		remoting.RequestHeartBeat:              b.heartbeat,
 		remoting.RequestUnregisterClient:       b.unregister,
 		remoting.RequestCheckClientConfig:      b.checkClient,

@@ -46,10 +46,11 @@ func runOnEngine(t *testing.T, dir string, f func(h *harness)) {
 	t.Run("", func(t *testing.T) {
 		c := testConfig()
 		c.Logger = slog.New(slog.DiscardHandler)
-		b, err := New(c, Dependencies{Proposer: node, Queues: e, Topics: e.Topics(), Offsets: e.Offsets(), Groups: e.Groups(), Waiting: e.Waiting(), Progress: e})
+		b, err := New(c, Dependencies{Proposer: node, Queues: e, Topics: e.Topics(), Offsets: e.Offsets(), Groups: e.Groups(), Locks: e.Locks(), Waiting: e.Waiting(), Progress: e})
 		if err != nil {
 			t.Fatal(err)
 		}
+		b.ResumeLeases()
 		h := serve(t, b)
 		ctx, cancel := context.WithTimeout(t.Context(), patience)
 		defer cancel()

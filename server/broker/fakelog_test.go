@@ -12,6 +12,7 @@ import (
 	"github.com/apogeemq/apogee/engine/event"
 	"github.com/apogeemq/apogee/engine/projection"
 	"github.com/apogeemq/apogee/engine/projection/group"
+	"github.com/apogeemq/apogee/engine/projection/lock"
 	"github.com/apogeemq/apogee/engine/projection/offset"
 	"github.com/apogeemq/apogee/engine/projection/pending"
 	"github.com/apogeemq/apogee/engine/projection/topic"
@@ -23,6 +24,7 @@ type fakeLog struct {
 	topics  *topic.Table
 	offsets *offset.Table
 	groups  *group.Table
+	locks   *lock.Table
 
 	mu        sync.Mutex
 	changed   sync.Cond
@@ -56,7 +58,7 @@ type storedEvent struct {
 
 func newFakeLog() *fakeLog {
 	l := &fakeLog{
-		topics: topic.New(), offsets: offset.New(), groups: group.New(), timestamp: 1700000000000,
+		topics: topic.New(), offsets: offset.New(), groups: group.New(), locks: lock.New(), timestamp: 1700000000000,
 		queues: make(map[event.Queue][]storedEvent), next: make(map[event.Queue]event.Offset), first: make(map[event.Queue]event.Offset),
 	}
 	l.changed.L = &l.mu
@@ -64,7 +66,7 @@ func newFakeLog() *fakeLog {
 }
 
 func (l *fakeLog) dependencies() Dependencies {
-	return Dependencies{Proposer: l, Queues: l, Topics: l.topics, Offsets: l.offsets, Groups: l.groups, Waiting: l, Progress: l}
+	return Dependencies{Proposer: l, Queues: l, Topics: l.topics, Offsets: l.offsets, Groups: l.groups, Locks: l.locks, Waiting: l, Progress: l}
 }
 
 func (l *fakeLog) Propose(p *engine.Proposal) error {
@@ -119,6 +121,7 @@ func (l *fakeLog) apply(stored []storedEvent) {
 		l.topics.Apply(at, s.event)
 		l.offsets.Apply(at, s.event)
 		l.groups.Apply(at, s.event)
+		l.locks.Apply(at, s.event)
 		if s.event.Stream() == event.StreamQueue {
 			q := s.event.Queue()
 			l.queues[q] = append(l.queues[q], s)

@@ -177,43 +177,65 @@ type lockRequest struct {
 	Queues   []messageQueue `json:"mqSet"`
 }
 
-// readLockRequest leaves out queues of topics that can't exist.
-func (b *Broker) readLockRequest(cmd *remoting.Command) (lockRequest, error) {
-	var r lockRequest
+// readLockRequest reads a request and finds its queues. Those that aren't there
+// are left out, and so is what is named twice.
+func (b *Broker) readLockRequest(cmd *remoting.Command) (r lockRequest, queues []lockedQueue, err error) {
 	if err := json.Unmarshal(cmd.Body, &r); err != nil {
-		return r, refuse(remoting.ResponseInvalidParameter, "the body can't be read: %v", err)
+		return r, nil, refuse(remoting.ResponseInvalidParameter, "the body can't be read: %v", err)
 	}
 	if r.ClientID == "" || len(r.ClientID) > event.NameBytesMax {
-		return r, refuse(remoting.ResponseInvalidParameter, "clientId has %d bytes, 1 to %d are allowed", len(r.ClientID), event.NameBytesMax)
+		return r, nil, refuse(remoting.ResponseInvalidParameter, "clientId has %d bytes, 1 to %d are allowed", len(r.ClientID), event.NameBytesMax)
 	}
 	if err := checkGroupName([]byte(r.Group)); err != nil {
-		return r, err
+		return r, nil, err
 	}
-	r.Queues = slices.DeleteFunc(r.Queues, func(q messageQueue) bool { return checkTopicName([]byte(q.Topic)) != nil })
-	return r, nil
+	named := make(map[event.Queue]struct{}, len(r.Queues))
+	for _, told := range r.Queues {
+		t, found := b.topics.Get(told.Topic)
+		if !found || told.QueueID < 0 || uint32(told.QueueID) >= max(t.Config.ReadQueues, t.Config.WriteQueues) {
+			continue
+		}
+		q := event.Queue{Topic: t.ID, ID: uint32(told.QueueID)}
+		if _, again := named[q]; !again {
+			named[q] = struct{}{}
+			queues = append(queues, lockedQueue{q, told})
+		}
+	}
+	return r, queues, nil
 }
 
 // lockQueues answers LOCK_BATCH_MQ with the queues that the client now has.
 func (b *Broker) lockQueues(rt remoting.ReplyTo, cmd *remoting.Command) {
-	r, err := b.readLockRequest(cmd)
+	r, queues, err := b.readLockRequest(cmd)
 	if err != nil {
 		b.answerError(rt, err)
 		return
 	}
-	b.answerJSON(rt, struct {
-		Locked []messageQueue `json:"lockOKMQSet"`
-	}{b.locks.lock(r.Group, r.ClientID, r.Queues)})
+	b.locks.lock(r.Group, r.ClientID, queues, func(locked []messageQueue, err error) {
+		if err != nil {
+			b.answerError(rt, err)
+			return
+		}
+		b.answerJSON(rt, struct {
+			Locked []messageQueue `json:"lockOKMQSet"`
+		}{locked})
+	})
 }
 
 // unlockQueues answers UNLOCK_BATCH_MQ.
 func (b *Broker) unlockQueues(rt remoting.ReplyTo, cmd *remoting.Command) {
-	r, err := b.readLockRequest(cmd)
+	r, queues, err := b.readLockRequest(cmd)
 	if err != nil {
 		b.answerError(rt, err)
 		return
 	}
-	b.locks.unlock(r.Group, r.ClientID, r.Queues)
-	answer(rt)
+	b.locks.unlock(r.Group, r.ClientID, queues, func(err error) {
+		if err != nil {
+			b.answerError(rt, err)
+			return
+		}
+		answer(rt)
+	})
 }
 
 // clientName is how commits name a connection: by its client id, or by its

@@ -28,6 +28,10 @@ type brokerMetrics struct {
 	checksSent   *metrics.Counter
 	checksUnsent *metrics.Counter
 	abandoned    *metrics.Counter
+	retried      *metrics.Counter
+	dead         *metrics.Counter
+	repliesGiven *metrics.Counter
+	repliesLost  *metrics.Counter
 
 	flows *flows
 	in    *flowCache[inKey] // of the replier
@@ -95,7 +99,29 @@ func newBrokerMetrics(c *Config) *brokerMetrics {
 	m.checksSent = m.set.NewCounter(`apogee_broker_transaction_checks_total{result="sent"}`)
 	m.checksUnsent = m.set.NewCounter(`apogee_broker_transaction_checks_total{result="no_producer"}`)
 	m.abandoned = m.set.NewCounter("apogee_broker_transactions_abandoned_total")
+	m.retried = m.set.NewCounter(`apogee_broker_sent_back_total{to="retry"}`)
+	m.dead = m.set.NewCounter(`apogee_broker_sent_back_total{to="dead letters"}`)
+	m.repliesGiven = m.set.NewCounter(`apogee_broker_replies_total{delivered="true"}`)
+	m.repliesLost = m.set.NewCounter(`apogee_broker_replies_total{delivered="false"}`)
 	return m
+}
+
+// sentBack counts a message that a consumer has sent back and that is stored.
+func (m *brokerMetrics) sentBack(dead bool) {
+	if dead {
+		m.dead.Inc()
+		return
+	}
+	m.retried.Inc()
+}
+
+// replied counts a reply that was given to whoever asked, or could not be.
+func (m *brokerMetrics) replied(err error) {
+	if err != nil {
+		m.repliesLost.Inc()
+		return
+	}
+	m.repliesGiven.Inc()
 }
 
 // observe registers what is read when the metrics are.
@@ -105,6 +131,7 @@ func (m *brokerMetrics) observe(b *Broker) {
 	}
 	gauge("apogee_broker_held_pulls", b.holds.held)
 	gauge("apogee_broker_waiting_reads", b.reads.waiting)
+	gauge("apogee_broker_queue_locks", b.locks.counted)
 	gauge("apogee_broker_sends_in_flight", func() int { return int(b.sender.inFlight.Load()) })
 	gauge("apogee_broker_measured_pairs", m.flows.count)
 	gauge("apogee_broker_gathered_offsets", b.commits.gathered)

@@ -99,7 +99,7 @@ func (p *replier) round() {
 		p.reply.Reset()
 		p.scratch = r.fill(&p.reply, p.scratch)
 		p.batch.Send(r.replyTo, &p.reply)
-		metrics.sent(r, p.reply.Code, now)
+		metrics.sent(r, sendCodes[r.proposal.Outcome], now)
 		p.sender.finish(r)
 		r = next
 	}

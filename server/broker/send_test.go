@@ -370,7 +370,7 @@ func TestMessageThatHadItsTriesGoesToTheDeadLetters(t *testing.T) {
 func TestSendToAGroupWithLockedQueuesGoesToTheDeadLetters(t *testing.T) {
 	t.Parallel()
 	h := start(t, nil)
-	h.broker.locks.lock("CG", "client", []messageQueue{{Topic: "T"}})
+	h.lock(remoting.RequestLockBatchMQ, "client", 0)
 	h.want(h.call(remoting.RequestSendMessageV2, sendFields(0).with("b", "%RETRY%CG"), []byte("x")), remoting.ResponseSuccess)
 	if _, next := h.log.Bounds(event.Queue{Topic: h.topicID("%DLQ%CG")}); next != 1 {
 		t.Errorf("%d dead letters, want 1", next)

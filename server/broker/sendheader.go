@@ -21,7 +21,8 @@ type sendHeader struct {
 	maxReconsumeTimes int32 // -1 when absent
 	bornTimestamp     int64
 	batch             bool
-	redirected        bool // to the dead letters
+	redirected        bool         // to the dead letters
+	pushed            *pushOutcome // of a reply, else nil
 }
 
 // sendField names the fields of both header styles: the letters are those of
@@ -82,7 +83,7 @@ var mandatorySendFields = [...]sendField{fieldTopic, fieldQueueID, fieldSystemFl
 // one counts.
 func (h *sendHeader) parse(cmd *remoting.Command) error {
 	*h = sendHeader{maxReconsumeTimes: -1}
-	long := cmd.Code == remoting.RequestSendMessage
+	long := cmd.Code == remoting.RequestSendMessage || cmd.Code == remoting.RequestSendReplyMessage
 	var seen uint32
 	for i := range cmd.Fields {
 		f := &cmd.Fields[i]

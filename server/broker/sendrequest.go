@@ -36,8 +36,9 @@ type sendRequest struct {
 	messages   []record.Message
 	drafts     []event.Draft
 	keys       []uint64
-	properties []byte // rewritten
-	uniqueKey  []byte // of the request, for the reply
+	properties []byte       // rewritten
+	uniqueKey  []byte       // of the request, for the reply
+	pushed     *pushOutcome // of a reply to a request, else nil
 
 	next *sendRequest // of the replier
 }
@@ -50,7 +51,7 @@ func newSendRequest(s *sender) *sendRequest {
 
 func (r *sendRequest) begin(rt remoting.ReplyTo, h *sendHeader, t topic.Topic) {
 	r.replyTo, r.topic, r.queueID = rt, t, uint32(h.queueID)
-	r.started = r.sender.config.Clock()
+	r.started, r.pushed = r.sender.config.Clock(), h.pushed
 }
 
 // Complete runs on the log's completion goroutine.
@@ -226,7 +227,7 @@ func (r *sendRequest) reset() bool {
 	clear(r.messages)
 	clear(r.drafts)
 	r.messages, r.drafts, r.keys = r.messages[:0], r.drafts[:0], r.keys[:0]
-	r.replyTo, r.topic, r.next, r.bytes = remoting.ReplyTo{}, topic.Topic{}, nil, 0
+	r.replyTo, r.topic, r.next, r.bytes, r.pushed = remoting.ReplyTo{}, topic.Topic{}, nil, 0, nil
 	r.proposal = engine.Proposal{Completion: r, Gathered: true}
 	return cap(r.messages) <= keepMessages && cap(r.properties) <= keepPropertiesByte && cap(r.uniqueKey) <= keepPropertiesByte
 }
@@ -235,11 +236,18 @@ func (r *sendRequest) reset() bool {
 func (r *sendRequest) fill(reply *remoting.Reply, scratch []byte) []byte {
 	p := &r.proposal
 	if p.Outcome == engine.OutcomeUnknown {
+		if r.pushed != nil {
+			r.sender.fillPushed(reply, r.pushed, r.queueID)
+			return scratch
+		}
 		respond(reply, errUnknownOutcome)
 		return scratch
 	}
 	s := r.sender
 	reply.Code = sendCodes[p.Outcome]
+	if r.pushed != nil {
+		r.pushed.judge(reply)
+	}
 	scratch = scratch[:0]
 	at := p.Position
 	for i := range p.Drafts {

@@ -66,6 +66,7 @@ type Config struct {
 
 	AutoCreateTopic          bool          // autoCreateTopicEnable
 	AutoCreateGroup          bool          // autoCreateSubscriptionGroup
+	StoreReplies             bool          // storeReplyMessageEnable
 	PropertyFilter           bool          // enablePropertyFilter
 	DefaultTopicQueues       int           // defaultTopicQueueNums
 	MessageBytesMax          int           // maxMessageSize

@@ -257,7 +257,7 @@ func (n *Node) openBroker(ctx context.Context) error {
 	e := n.single.Engine()
 	b, err := broker.New(n.brokerConfig(client), broker.Dependencies{
 		Authorizer: n.authorizer(),
-		Proposer:   n.single, Queues: e, Topics: e.Topics(), Offsets: e.Offsets(), Groups: e.Groups(), Waiting: e.Waiting(), Progress: e,
+		Proposer:   n.single, Queues: e, Topics: e.Topics(), Offsets: e.Offsets(), Groups: e.Groups(), Locks: e.Locks(), Waiting: e.Waiting(), Progress: e,
 	})
 	if err != nil {
 		return err
@@ -269,6 +269,7 @@ func (n *Node) openBroker(ctx context.Context) error {
 	if err := b.CreateSystemTopics(ctx); err != nil {
 		return err
 	}
+	b.ResumeLeases()
 	n.gate.open(b)
 	n.fast.open(b)
 	nameservers := n.config.Nameservers
@@ -305,6 +306,7 @@ func (n *Node) brokerConfig(client netip.AddrPort) broker.Config {
 	c := broker.DefaultConfig(client)
 	c.ClusterName, c.BrokerName = n.config.ClusterName, n.config.BrokerName
 	c.Region, c.Trace, c.Permission = n.config.Region, n.config.Trace, n.config.BrokerPermission
+	c.StoreReplies = n.config.StoreReplies
 	c.AutoCreateTopic, c.AutoCreateGroup, c.DefaultTopicQueues = n.config.AutoCreateTopic, n.config.AutoCreateGroup, n.config.DefaultTopicQueues
 	c.PropertyFilter = n.config.PropertyFilter
 	c.TransactionTimeout, c.RejectTransactions = n.config.TransactionTimeout, n.config.RejectTransactions

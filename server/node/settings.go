@@ -144,6 +144,8 @@ var settings = []setting{
 		func(c *Config) *bool { return &c.AutoCreateTopic }),
 	boolean("autoCreateSubscriptionGroup", "true", "The first use of a consumer group creates it.",
 		func(c *Config) *bool { return &c.AutoCreateGroup }),
+	boolean("storeReplyMessageEnable", "true", "Replies to requests are stored, besides being passed on to whoever asked.",
+		func(c *Config) *bool { return &c.StoreReplies }),
 	boolean("enablePropertyFilter", "true", "Consumers may choose messages by their properties, with SQL92 expressions.",
 		func(c *Config) *bool { return &c.PropertyFilter }),
 	integer("defaultTopicQueueNums", "8", 1, 65535, "Queues of topics that a send creates, if the client doesn't ask for fewer.",

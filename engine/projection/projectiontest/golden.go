@@ -71,8 +71,17 @@ func fixedLog() []Step {
 		return event.Draft{Kind: event.KindGroup, Payload: event.Bytes(event.AppendGroupConfig(nil, config))}
 	}
 	gone := event.GroupDeletion{Name: "gone", Offsets: true}
-	return append(steps, log.Frame(now+2, group("billing", "1"), group("audit", "2"), group("gone", "3"), group("billing", "16"),
+	steps = append(steps, log.Frame(now+2, group("billing", "1"), group("audit", "2"), group("gone", "3"), group("billing", "16"),
 		event.Draft{Kind: event.KindGroupDeleted, Payload: event.Bytes(event.AppendGroupDeletion(nil, gone))},
 		event.Draft{Kind: event.KindTrim, Payload: event.Bytes(event.AppendTrim(nil, event.Trim{Through: 50, Position: 2500, Cause: event.TrimBySize}))},
+	)...)
+	lock := func(kind event.Kind, group, client string, queues ...event.Queue) event.Draft {
+		l := event.Lock{Group: group, Client: client, Queues: queues}
+		return event.Draft{Kind: kind, Payload: event.Bytes(event.AppendLock(nil, l))}
+	}
+	return append(steps, log.Frame(now+3,
+		lock(event.KindLocked, "billing", "client-1", event.Queue{Topic: 1, ID: 1}, event.Queue{Topic: 1, ID: 0}),
+		lock(event.KindLocked, "audit", "client-2", event.Queue{Topic: 2, ID: 7}),
+		lock(event.KindUnlocked, "billing", "client-1", event.Queue{Topic: 1, ID: 1}),
 	)...)
 }

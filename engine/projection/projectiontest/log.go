@@ -75,7 +75,7 @@ func Drafts() *rapid.Generator[event.Draft] {
 	return rapid.Custom(func(t *rapid.T) event.Draft {
 		d := event.Draft{Kind: event.KindMessage, Stream: event.StreamQueue, Topic: topicIDs().Draw(t, "topic")}
 		if rapid.Bool().Draw(t, "other kind") {
-			d.Kind = event.Kind(rapid.IntRange(int(event.KindMessage), int(event.KindMoved)).Draw(t, "kind"))
+			d.Kind = event.Kind(rapid.IntRange(int(event.KindMessage), int(event.KindUnlocked)).Draw(t, "kind"))
 			d.Stream = event.Stream(rapid.IntRange(0, 3).Draw(t, "stream"))
 		}
 		d.Queue = queueIDs().Draw(t, "queue")
@@ -93,6 +93,8 @@ func Drafts() *rapid.Generator[event.Draft] {
 			d.Payload = event.Bytes(event.AppendGroupDeletion(nil, deletion))
 		case event.KindTrim:
 			d.Payload = event.Bytes(event.AppendTrim(nil, trims().Draw(t, "trim")))
+		case event.KindLocked, event.KindUnlocked:
+			d.Payload = event.Bytes(event.AppendLock(nil, locks().Draw(t, "lock")))
 		default:
 			d.Payload = event.Bytes(rapid.SliceOfN(rapid.Byte(), 0, 40).Draw(t, "payload"))
 		}
@@ -145,6 +147,16 @@ func offsetCommits() *rapid.Generator[[]event.OffsetCommit] {
 			Client: rapid.SampledFrom([]string{"", "client-1", "client-2"}).Draw(t, "client"),
 		}
 	}), 0, 8)
+}
+
+func locks() *rapid.Generator[event.Lock] {
+	return rapid.Custom(func(t *rapid.T) event.Lock {
+		l := event.Lock{Group: groupNames().Draw(t, "group"), Client: rapid.SampledFrom([]string{"client-1", "client-2"}).Draw(t, "client")}
+		for range rapid.IntRange(1, 4).Draw(t, "queues") {
+			l.Queues = append(l.Queues, event.Queue{Topic: topicIDs().Draw(t, "topic"), ID: queueIDs().Draw(t, "queue")})
+		}
+		return l
+	})
 }
 
 func trims() *rapid.Generator[event.Trim] {

@@ -35,6 +35,8 @@ const (
 	propertyTransactionID = "__transactionId__"
 	propertyImmunity      = "CHECK_IMMUNITY_TIME_IN_SECONDS"
 	propertyCheckTimes    = "TRANSACTION_CHECK_TIMES"
+	propertyRetryTopic    = "RETRY_TOPIC"
+	propertyOriginID      = "ORIGIN_MESSAGE_ID"
 )
 
 // Properties is an encoded properties string. It is read in place.
@@ -173,6 +175,16 @@ func AppendSent(dst []byte, sent Properties, add Additions, uniqueKey []byte) []
 	dst = appendProperty(dst, propertyCluster, add.Cluster)
 	dst = appendProperty(dst, propertyDelayLevel, add.DelayLevel)
 	return appendProperty(dst, propertyUniqueKey, uniqueKey)
+}
+
+// With is a copy of the properties with one more.
+func (p Properties) With(name, value string) Properties {
+	copied := make([]byte, 0, len(p)+len(name)+len(value)+3)
+	copied = append(copied, p...)
+	if len(copied) > 0 && copied[len(copied)-1] != valueEnd {
+		copied = append(copied, valueEnd)
+	}
+	return appendProperty(copied, name, value)
 }
 
 // appendProperty appends one entry. An empty value is left out.

@@ -1,0 +1,23 @@
+package lock_test
+
+import (
+	"testing"
+
+	"github.com/apogeemq/apogee/engine/projection"
+	"github.com/apogeemq/apogee/engine/projection/lock"
+	"github.com/apogeemq/apogee/engine/projection/projectiontest"
+)
+
+func create() projection.Projection { return lock.New() }
+
+func TestTheProjectionPassesTheSuite(t *testing.T) {
+	t.Parallel()
+	projectiontest.Run(t, create)
+}
+
+func TestTheCheckpointIsThatOfFormat1(t *testing.T) {
+	t.Parallel()
+	projectiontest.Golden(t, lock.New())
+}
+
+func FuzzRestore(f *testing.F) { projectiontest.FuzzRestore(f, create) }

@@ -1,0 +1,33 @@
+package record
+
+// Return is what a message gets that a consumer has sent back.
+type Return struct {
+	Topic      []byte // that it was consumed from; kept where an earlier return has named one
+	MessageID  []byte // of the message as it was consumed; kept likewise
+	DelayLevel string // until the next try, "0" for none
+}
+
+// AppendReturned appends to dst the properties of a message that is stored for
+// another try, or as a dead letter: its own, and those that say where it comes
+// from. As in RocketMQ they also say that nobody waits for it.
+func AppendReturned(dst []byte, sent Properties, r Return) []byte {
+	topic, id := r.Topic, r.MessageID
+	for name, value := range sent.All() {
+		switch string(name) {
+		case propertyWaitStored, propertyDelayLevel:
+			continue
+		case propertyRetryTopic:
+			topic = nil
+		case propertyOriginID:
+			id = nil
+		}
+		dst = append(dst, name...)
+		dst = append(dst, nameEnd)
+		dst = append(dst, value...)
+		dst = append(dst, valueEnd)
+	}
+	dst = appendProperty(dst, propertyRetryTopic, topic)
+	dst = appendProperty(dst, propertyOriginID, id)
+	dst = appendProperty(dst, propertyWaitStored, "false")
+	return appendProperty(dst, propertyDelayLevel, r.DelayLevel)
+}

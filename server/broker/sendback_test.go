@@ -1,0 +1,133 @@
+package broker
+
+import (
+	"strconv"
+	"testing"
+
+	"github.com/apogeemq/apogee/engine"
+	"github.com/apogeemq/apogee/engine/event"
+	"github.com/apogeemq/apogee/server/broker/record"
+	"github.com/apogeemq/apogee/server/remoting"
+)
+
+// backFields are the header of a CONSUMER_SEND_MSG_BACK.
+func backFields(position int64, id, level string) fields {
+	return fields{"group": "CG", "offset": strconv.FormatInt(position, 10), "originMsgId": id, "delayLevel": level,
+		"originTopic": "T", "unitMode": "false", "maxReconsumeTimes": "16"}
+}
+
+// handled sends a message, pulls it and returns it as a consumer has it.
+func (h *harness) handled() record.Record {
+	h.Helper()
+	h.want(h.call(remoting.RequestSendMessageV2, sendFields(0).with("h", "7"), []byte("body")), remoting.ResponseSuccess)
+	return h.only("T")
+}
+
+// only is the one message in queue 0 of a topic.
+func (h *harness) only(topic string) record.Record {
+	h.Helper()
+	records := h.decodeAll(h.want(h.pull(pullFields(0, 0).with("topic", topic)), remoting.ResponseSuccess).Body)
+	if len(records) != 1 {
+		h.Fatalf("%d messages in %s, want 1", len(records), topic)
+	}
+	return records[0]
+}
+
+func TestAMessageSentBackToTheDeadLettersKeepsWhatItIs(t *testing.T) {
+	t.Parallel()
+	h := start(t, nil)
+	m := h.handled()
+	before := h.log.proposed()
+	h.want(h.call(remoting.RequestConsumerSendMessageBack, backFields(m.Position, "U1", "-1"), nil), remoting.ResponseSuccess)
+	if n := h.log.proposed() - before; n != 2 {
+		t.Errorf("%d proposals, want one for the topic and one for the message", n)
+	}
+	dead := h.only("%DLQ%CG")
+	if string(dead.Body) != "body" || dead.Flag != 7 || dead.ReconsumeTimes != 1 || dead.BornTimestamp != m.BornTimestamp ||
+		dead.BornHost != m.BornHost || dead.SystemFlag != m.SystemFlag || string(dead.Topic) != "%DLQ%CG" {
+		t.Errorf("sent back %+v, stored %+v", m, dead)
+	}
+	for name, want := range map[string]string{
+		"RETRY_TOPIC": "T", "ORIGIN_MESSAGE_ID": string(record.AppendMessageID(nil, storeHost, m.Position)),
+		"UNIQ_KEY": "U1", "TAGS": "TagA", "DELAY": "0", "WAIT": "false", "KEYS": "k1 k2",
+	} {
+		if got, _ := record.Properties(dead.Properties).Get(name); string(got) != want {
+			t.Errorf("property %s is %q, want %q", name, got, want)
+		}
+	}
+	h.want(h.call(remoting.RequestConsumerSendMessageBack, backFields(dead.Position, "", "-1"), nil), remoting.ResponseSuccess)
+	records := h.decodeAll(h.want(h.pull(pullFields(0, 0).with("topic", "%DLQ%CG")), remoting.ResponseSuccess).Body)
+	if origin, _ := record.Properties(records[1].Properties).Get("ORIGIN_MESSAGE_ID"); records[1].ReconsumeTimes != 2 ||
+		string(origin) != string(record.AppendMessageID(nil, storeHost, m.Position)) {
+		t.Errorf("sent back again: %d tries, first was %s", records[1].ReconsumeTimes, origin)
+	}
+}
+
+func TestTriesEndAsTheConsumerOrItsGroupSays(t *testing.T) {
+	t.Parallel()
+	h := start(t, nil)
+	m := h.handled()
+	settings := defaultGroup("strict")
+	settings.RetryMax = 0
+	h.createGroup(settings)
+	for i, f := range []fields{
+		backFields(m.Position, "", "0").with("maxReconsumeTimes", "0"),
+		backFields(m.Position, "", "5").with("maxReconsumeTimes", "0"),
+		backFields(m.Position, "", "0").with("group", "strict").with("maxReconsumeTimes", "-1"),
+	} {
+		h.want(h.call(remoting.RequestConsumerSendMessageBack, f, nil), remoting.ResponseSuccess)
+		if _, next := h.log.Bounds(event.Queue{Topic: h.topicID("%DLQ%" + f["group"])}); next == 0 {
+			t.Errorf("request %d: no dead letter", i)
+		}
+	}
+}
+
+func TestWhatCanNotBeSentBackIsRefused(t *testing.T) {
+	t.Parallel()
+	h := start(t, func(c *Config) { c.AutoCreateGroup = false })
+	m := h.handled()
+	none := defaultGroup("none")
+	none.RetryQueues = 0
+	h.createGroup(none)
+	before := h.log.proposed()
+	back := backFields(m.Position, "U1", "-1")
+	for name, c := range map[string]struct {
+		fields fields
+		code   int32
+	}{
+		"a group that isn't there":      {back.with("group", "nobody"), remoting.ResponseGroupNotExist},
+		"no position":                   {back.with("offset", "x"), remoting.ResponseInvalidParameter},
+		"no delay level":                {back.with("delayLevel", ""), remoting.ResponseInvalidParameter},
+		"the middle of a message":       {back.with("offset", strconv.FormatInt(m.Position+1, 10)), remoting.ResponseSystemError},
+		"an event that is no message":   {back.with("offset", "0"), remoting.ResponseSystemError},
+		"behind the end":                {back.with("offset", "99999999"), remoting.ResponseSystemError},
+		"another message":               {back.with("originMsgId", "U2"), remoting.ResponseSystemError},
+		"a group that wants no retries": {back.with("group", "none"), remoting.ResponseSuccess},
+	} {
+		if got := h.call(remoting.RequestConsumerSendMessageBack, c.fields, nil); got.Code != c.code {
+			t.Errorf("%s: code %d with remark %q, want %d", name, got.Code, got.Remark, c.code)
+		}
+	}
+	if n := h.log.proposed(); n != before {
+		t.Errorf("%d events for requests without effect", n-before)
+	}
+	h.createTopic(TopicSettings{Name: "%DLQ%CG", ReadQueues: 1, WriteQueues: 1, Permission: PermissionRead})
+	h.want(h.call(remoting.RequestConsumerSendMessageBack, back, nil), remoting.ResponseNoPermission)
+}
+
+func TestASentBackMessageWhoseOutcomeIsUnknownIsNotSaidToBeStored(t *testing.T) {
+	t.Parallel()
+	h := start(t, nil)
+	m := h.handled()
+	h.createTopic(*retryTopic("%DLQ%CG"))
+	back := backFields(m.Position, "U1", "-1")
+	h.log.with(func(l *fakeLog) { l.outcome = engine.OutcomeUnknown })
+	h.want(h.call(remoting.RequestConsumerSendMessageBack, back, nil), remoting.ResponseServiceNotAvailable)
+	h.log.with(func(l *fakeLog) { l.refusal = engine.ErrDiskFull })
+	h.want(h.call(remoting.RequestConsumerSendMessageBack, back, nil), remoting.ResponseServiceNotAvailable)
+	h.log.with(func(l *fakeLog) { l.refusal, l.outcome = nil, engine.OutcomeFlushTimeout })
+	h.want(h.call(remoting.RequestConsumerSendMessageBack, back, nil), remoting.ResponseSuccess)
+	if n := h.broker.sender.inFlight.Load(); n != 0 {
+		t.Errorf("%d sends are in flight", n)
+	}
+}
