@@ -3,6 +3,7 @@ package commitlog
 import (
 	"errors"
 	"io"
+	"runtime"
 	"strings"
 	"syscall"
 	"testing"
@@ -70,4 +71,49 @@ func TestAFailedSyncEndsTheProcessAndIsNotTriedAgain(t *testing.T) {
 	if _, err := l.Append(Batch{Kind: FrameEvents, Term: 1, Events: 1, Data: []byte{1}}); !errors.Is(err, ErrFailed) {
 		t.Errorf("append afterwards: %v", err)
 	}
+}
+
+// TestAnAppendThatWaitsForRoomIsRefusedWhenTheLogFails: with a ticket of no
+// frame it would count as durable at once.
+func TestAnAppendThatWaitsForRoomIsRefusedWhenTheLogFails(t *testing.T) {
+	t.Parallel()
+	o, d := faulty(t, "")
+	o.Fatal = func(error) {}
+	l, _ := mustOpen(t, o)
+	rules, err := faultdisk.Parse("write:*.seg:*=hang")
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.Set(rules)
+	const size = 9000
+	refused := make(chan error)
+	go func() {
+		for i := 0; ; i++ {
+			ticket, err := l.Append(Batch{Kind: FrameEvents, Term: 1, Events: 1, Data: encoded(l.Seed(), i, size)})
+			if err == nil && ticket.Index == 0 {
+				err = errors.New("the append is accepted, and nothing was appended")
+			}
+			if err != nil {
+				refused <- err
+				return
+			}
+		}
+	}()
+	// Nothing tells that it waits; but after so many looks without progress it
+	// does, or the processor is busy and the test proves less.
+	for still, before := 0, -1; still < 10_000; runtime.Gosched() {
+		l.tail.mu.Lock()
+		unwritten := l.tail.unwritten
+		l.tail.mu.Unlock()
+		if still++; unwritten != before || unwritten < o.TailBytes/2 {
+			still, before = 0, unwritten
+		}
+	}
+	l.fail(io.ErrUnexpectedEOF)
+	if err := <-refused; !errors.Is(err, ErrFailed) {
+		t.Errorf("append: %v", err)
+	}
+	d.Set(nil)
+	d.Release()
+	_ = l.Close()
 }

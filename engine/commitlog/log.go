@@ -131,7 +131,9 @@ func (l *Log) AppendAll(batches []Batch) (last Ticket, err error) {
 			Kind: b.Kind, DataBytes: uint32(len(b.Data)), Events: uint32(b.Events), Term: b.Term,
 			DataCRC: b.crc, DurableWhenBuilt: event.Index(l.durable.Load()),
 		}
-		l.placeLocked(&h, b)
+		if !l.placeLocked(&h, b) {
+			return last, fmt.Errorf("append: %w", l.usableLocked())
+		}
 		last = Ticket{Index: h.Index, Position: h.Position, Timestamp: h.Timestamp}
 	}
 	return last, nil

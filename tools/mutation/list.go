@@ -36,6 +36,13 @@ var commitlogList = []Mutation{
 		Test: commitlogTests, Run: powerCuts,
 	},
 	{
+		Name: "an append is accepted that found no room in a log that failed",
+		File: "engine/commitlog/log.go",
+		Old:  "			return last, fmt.Errorf(\"append: %w\", l.usableLocked())\n",
+		New:  "",
+		Test: commitlogTests, Run: "TestAnAppendThatWaitsForRoom",
+	},
+	{
 		Name: "a sync counts for writes that had not completed",
 		File: "engine/commitlog/flusher.go",
 		Old:  "	f.syncing, f.covers = true, m.Written\n",
