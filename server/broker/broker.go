@@ -187,6 +187,10 @@ func New(c Config, d Dependencies) (*Broker, error) {
 // become the leader.
 func (b *Broker) ResumeLeases() { b.locks.resume() }
 
+// Settlement is what the broker and the duties that decide about waiting
+// messages share.
+func (b *Broker) Settlement() *settlement.Settlement { return b.settlement }
+
 // Closed forgets what belongs to a connection that is gone.
 func (b *Broker) Closed(c *remoting.Conn) {
 	b.holds.drop(c)

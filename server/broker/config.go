@@ -7,6 +7,8 @@ import (
 	"net/netip"
 	"runtime"
 	"time"
+
+	"github.com/apogeemq/apogee/server/broker/delay"
 )
 
 // Permission bits of brokers and topics, as in RocketMQ's PermName.
@@ -59,6 +61,12 @@ type Config struct {
 	TransactionTimeout time.Duration
 	// RejectTransactions refuses half messages (rejectTransactionMessage).
 	RejectTransactions bool
+	// Delays says what messages may wait for (messageDelayLevel,
+	// timerMaxDelaySec).
+	Delays delay.Rules
+	// Recall lets producers take back what waits for its time
+	// (recallMessageEnable).
+	Recall bool
 
 	// Properties are all settings of the process as lines key=value, for
 	// administrators who ask.
@@ -103,10 +111,6 @@ type Limits struct {
 	ReplyBufferBytes int           // body buffer that a reader keeps
 }
 
-// KeysMax is the number of index keys of one message that are indexed besides
-// its unique key.
-const KeysMax = 64
-
 // Bounds of one pull, as in RocketMQ: maxTransferCountOnMessageInMemory,
 // maxTransferBytesOnMessageInMemory, and the 16000 bytes of consume queue that
 // it looks at.
@@ -127,6 +131,7 @@ func DefaultConfig(address netip.AddrPort) Config {
 		OffsetCommitInterval: 100 * time.Millisecond,
 		YoungBytes:           4 << 30,
 		TransactionTimeout:   6 * time.Second,
+		Delays:               delay.Rules{Levels: delay.MustParseLevels(delay.DefaultLevels), Longest: 72 * time.Hour},
 		Limits:               DefaultLimits(),
 		Space:                func() (uint64, uint64, error) { return 0, 0, nil },
 		Clock:                time.Now, Zone: time.Local, Logger: slog.Default(),
@@ -173,6 +178,8 @@ func (c *Config) validate() error {
 		return errors.New("configure broker: cluster name and broker name must not be empty")
 	case !c.Address.IsValid() || c.Address.Addr().IsUnspecified():
 		return fmt.Errorf("configure broker: address %v can't be reached by clients: set the address they use", c.Address)
+	case len(c.Delays.Levels) == 0 || c.Delays.Longest <= 0:
+		return errors.New("configure broker: delay levels and the longest delay must be set")
 	case c.Clock == nil || c.Zone == nil || c.Logger == nil || c.Space == nil:
 		return errors.New("configure broker: clock, time zone, logger and disk space must be set")
 	}

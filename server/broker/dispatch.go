@@ -21,6 +21,7 @@ func (b *Broker) dispatchTable() map[int32]handler {
 		remoting.RequestSendReplyMessage:        b.sender.handleReply,
 		remoting.RequestSendReplyMessageV2:      b.sender.handleReply,
 		remoting.RequestConsumerSendMessageBack: b.sendBack,
+		remoting.RequestRecallMessage:           b.recall,
 
 		remoting.RequestPullMessage:     b.puller.handle,
 		remoting.RequestLitePullMessage: b.puller.handle,

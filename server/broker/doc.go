@@ -13,6 +13,7 @@
 //	     38  members of a group        32  time of a queue's first message
 //	 41, 42  lock, unlock queues       33  message by its position
 //	     46  check a client's filter   12  messages by key
+//	    370  recall a delayed message
 //
 // and what administrators ask for:
 //
@@ -58,10 +59,11 @@
 //
 //   - An expired pull is answered on time; there is no sweep of 5 s, since no
 //     arrival can slip between reading and holding.
-//   - Delayed and transactional messages are refused with MESSAGE_ILLEGAL
-//     until the log has events for them: storing them as ordinary ones would
-//     deliver them too early.
-//   - Of a message's index keys (KEYS) the first KeysMax are indexed.
+//   - Transactional messages are refused with MESSAGE_ILLEGAL: storing them as
+//     ordinary ones would deliver them too early.
+//   - Delayed messages keep their millisecond (package delay), and a recall
+//     tells whether the message waited.
+//   - Of a message's index keys (KEYS) the first record.KeysMax are indexed.
 //   - To show a group (352) doesn't create it.
 //   - A commit for a group that is not there creates the group where first use
 //     does (autoCreateSubscriptionGroup); RocketMQ refuses it.

@@ -6,7 +6,6 @@ import (
 	"sync"
 	"sync/atomic"
 
-	"github.com/apogeemq/apogee/engine/event"
 	"github.com/apogeemq/apogee/engine/projection/group"
 	"github.com/apogeemq/apogee/engine/projection/topic"
 	"github.com/apogeemq/apogee/server/broker/record"
@@ -239,24 +238,4 @@ func (s *sender) finish(r *sendRequest) {
 	if r.reset() {
 		s.pool.Put(r)
 	}
-}
-
-// indexKeys appends the hashes under which a message is found: its unique key
-// and the first KeysMax words of its keys.
-func indexKeys(dst []uint64, id event.TopicID, unique, words []byte) []uint64 {
-	if len(unique) > 0 {
-		dst = append(dst, event.KeyHash(id, unique))
-	}
-	for n := 0; n < KeysMax && len(words) > 0; {
-		end := 0
-		for end < len(words) && words[end] != ' ' {
-			end++
-		}
-		if end > 0 {
-			dst = append(dst, event.KeyHash(id, words[:end]))
-			n++
-		}
-		words = words[min(end+1, len(words)):]
-	}
-	return dst
 }

@@ -109,9 +109,9 @@ func TestMessageWithoutUniqueKeyGetsOne(t *testing.T) {
 
 func TestOnlyTheFirstKeysAreIndexed(t *testing.T) {
 	t.Parallel()
-	words := []byte(strings.Repeat(" k", 3*KeysMax))
-	if n := len(indexKeys(nil, 1, []byte("U"), words)); n != KeysMax+1 {
-		t.Errorf("%d hashes, want %d", n, KeysMax+1)
+	words := []byte(strings.Repeat(" k", 3*record.KeysMax))
+	if n := len(record.AppendKeyHashes(nil, 1, []byte("U"), words)); n != record.KeysMax+1 {
+		t.Errorf("%d hashes, want %d", n, record.KeysMax+1)
 	}
 }
 
@@ -185,8 +185,9 @@ func TestIllegalSendsAreRefusedAndStoreNothing(t *testing.T) {
 		"large properties":   {f.with("i", "a\x01"+strings.Repeat("x", 32760)), "x", remoting.ResponseMessageIllegal},
 		"committed at once":  {f.with("f", "8"), "x", remoting.ResponseMessageIllegal},
 		"half batch":         {batch.with("f", "4"), string(batchBody("a")), remoting.ResponseMessageIllegal},
-		"delay level":        {f.with("i", "DELAY\x013\x02"), "x", remoting.ResponseMessageIllegal},
-		"delay time":         {f.with("i", "TIMER_DELAY_SEC\x0110\x02"), "x", remoting.ResponseMessageIllegal},
+		"delay level":        {f.with("i", "DELAY\x01long\x02"), "x", remoting.ResponseMessageIllegal},
+		"delay time":         {f.with("i", "TIMER_DELAY_SEC\x01259201\x02"), "x", remoting.ResponseMessageIllegal},
+		"delay marker":       {f.with("i", "TIMER_DELAY_SEC\x011\x02TIMER_DEL_UNIQKEY\x01TU\x02"), "x", remoting.ResponseMessageIllegal},
 		"inner batch":        {f.with("i", "INNER_NUM\x012\x02"), "x", remoting.ResponseMessageIllegal},
 		"empty batch":        {batch, "", remoting.ResponseMessageIllegal},
 		"broken batch":       {batch, string(batchBody("a")[:10]), remoting.ResponseMessageIllegal},

@@ -204,7 +204,7 @@ func (r *returned) draft(t topic.Topic) (event.Draft, error) {
 	known := record.Properties(r.message.Properties).Known()
 	return event.Draft{
 		Kind: event.KindMessage, Stream: event.StreamQueue, Topic: t.ID, Queue: r.message.QueueID,
-		Tag: record.TagCode(known.Tags), Keys: indexKeys(nil, t.ID, known.UniqueKey, known.Keys), Payload: &r.message,
+		Tag: record.TagCode(known.Tags), Keys: record.AppendKeyHashes(nil, t.ID, known.UniqueKey, known.Keys), Payload: &r.message,
 	}, nil
 }
 

@@ -2,12 +2,12 @@ package broker
 
 import (
 	"slices"
-	"strconv"
 	"time"
 
 	"github.com/apogeemq/apogee/engine"
 	"github.com/apogeemq/apogee/engine/event"
 	"github.com/apogeemq/apogee/engine/projection/topic"
+	"github.com/apogeemq/apogee/server/broker/delay"
 	"github.com/apogeemq/apogee/server/broker/record"
 	"github.com/apogeemq/apogee/server/remoting"
 )
@@ -35,6 +35,7 @@ type sendRequest struct {
 
 	messages   []record.Message
 	drafts     []event.Draft
+	plan       delay.Plan // of a message that is delayed
 	keys       []uint64
 	properties []byte       // rewritten
 	uniqueKey  []byte       // of the request, for the reply
@@ -65,12 +66,9 @@ func (r *sendRequest) addMessage(body []byte, h *sendHeader) error {
 	if err := r.admit(body, known, h); err != nil {
 		return err
 	}
-	place := r.topic
-	if half {
-		var err error
-		if place, err = r.sender.halfTopic(); err != nil {
-			return err
-		}
+	place, err := r.placeOf(&known, half, h)
+	if err != nil {
+		return err
 	}
 	r.uniqueKey = append(r.uniqueKey[:0], known.UniqueKey...)
 	r.proposal.Wait, r.kind = waitOf(known), kindOf(known)
@@ -83,17 +81,21 @@ func (r *sendRequest) addMessage(body []byte, h *sendHeader) error {
 	if h.redirected {
 		stored.DelayLevel = delayNone
 	}
+	stored.Untimed = r.plan.Waits() && !r.plan.Timed()
 	r.properties = record.AppendSent(r.properties[:0], sent, stored, made)
 	if half {
 		r.properties = record.AppendHalf(r.properties, r.topic.Config.Name, r.queueID, r.uniqueKey)
 	}
-	if len(r.properties) > record.PropertiesBytesMax {
-		return r.illegalSize(len(r.properties))
+	if size := r.reserve(); size > record.PropertiesBytesMax {
+		return r.illegalSize(size)
 	}
 	r.grow(1)
-	r.add(body, r.properties, h.flag, known.Tags, indexKeys(r.keys, place.ID, r.uniqueKey, known.Keys), h)
-	if half {
+	r.add(body, r.properties, h.flag, known.Tags, record.AppendKeyHashes(r.keys, place.ID, r.uniqueKey, known.Keys), h)
+	switch {
+	case half:
 		r.makeHalf(place, known)
+	case r.plan.Waits():
+		r.delay(place)
 	}
 	return nil
 }
@@ -119,10 +121,10 @@ func (r *sendRequest) addBatch(body []byte, h *sendHeader) error {
 		}
 		body = rest
 		known := record.Properties(item.Properties).Known()
-		if err := r.admit(item.Body, known, h); err != nil {
+		if err := r.admitToBatch(item.Body, known, h); err != nil {
 			return err
 		}
-		r.add(item.Body, item.Properties, item.Flag, known.Tags, indexKeys(r.keys, r.topic.ID, known.UniqueKey, known.Keys), h)
+		r.add(item.Body, item.Properties, item.Flag, known.Tags, record.AppendKeyHashes(r.keys, r.topic.ID, known.UniqueKey, known.Keys), h)
 	}
 	return nil
 }
@@ -174,19 +176,7 @@ func (r *sendRequest) admit(body []byte, known record.Known, h *sendHeader) erro
 	case known.InnerNumber != nil:
 		return refuse(remoting.ResponseMessageIllegal, "the property INNER_NUM is reserved for batches that the broker makes")
 	}
-	if !h.redirected && isDelayed(known) {
-		return refuse(remoting.ResponseMessageIllegal, "delayed messages are not supported by this version of the broker")
-	}
 	return nil
-}
-
-func isDelayed(known record.Known) bool {
-	if len(known.DelayLevel) > 0 {
-		if level, err := strconv.Atoi(string(known.DelayLevel)); err != nil || level > 0 {
-			return true
-		}
-	}
-	return known.DelaySeconds != nil || known.DelayMillis != nil || known.DeliverMillis != nil
 }
 
 func (r *sendRequest) illegalSize(propertiesBytes int) error {
@@ -227,7 +217,7 @@ func (r *sendRequest) reset() bool {
 	clear(r.messages)
 	clear(r.drafts)
 	r.messages, r.drafts, r.keys = r.messages[:0], r.drafts[:0], r.keys[:0]
-	r.replyTo, r.topic, r.next, r.bytes, r.pushed = remoting.ReplyTo{}, topic.Topic{}, nil, 0, nil
+	r.replyTo, r.topic, r.plan, r.next, r.bytes, r.pushed = remoting.ReplyTo{}, topic.Topic{}, delay.Plan{}, nil, 0, nil
 	r.proposal = engine.Proposal{Completion: r, Gathered: true}
 	return cap(r.messages) <= keepMessages && cap(r.properties) <= keepPropertiesByte && cap(r.uniqueKey) <= keepPropertiesByte
 }
@@ -262,6 +252,10 @@ func (r *sendRequest) fill(reply *remoting.Reply, scratch []byte) []byte {
 	reply.SetInt("queueOffset", int64(p.Offset))
 	if len(r.uniqueKey) > 0 {
 		reply.SetBytes("transactionId", r.uniqueKey)
+	}
+	if r.plan.Timed() && !isRetryTopic([]byte(r.topic.Config.Name)) {
+		scratch = r.appendRecallHandle(scratch[:0])
+		reply.SetBytes("recallHandle", scratch)
 	}
 	reply.SetText("MSG_REGION", s.stored.Region)
 	reply.SetText("TRACE_ON", s.stored.Trace)

@@ -197,7 +197,7 @@ func TestSystemTopicsAreListed(t *testing.T) {
 	h := start(t, nil)
 	h.wantBody(remoting.RequestGetSystemTopicListFromBroker, nil, `{"topicList":["BenchmarkTest","DefaultCluster",`+
 		`"DefaultCluster_REPLY_TOPIC","OFFSET_MOVED_EVENT","RMQ_SYS_TRACE_TOPIC","RMQ_SYS_TRANS_HALF_TOPIC",`+
-		`"RMQ_SYS_TRANS_OP_HALF_TOPIC","SCHEDULE_TOPIC_XXXX","SELF_TEST_TOPIC","TBW102","TRANS_CHECK_MAX_TIME_TOPIC","broker-a"]}`)
+		`"RMQ_SYS_TRANS_OP_HALF_TOPIC","SCHEDULE_TOPIC_XXXX","SELF_TEST_TOPIC","TBW102","TRANS_CHECK_MAX_TIME_TOPIC","broker-a","rmq_sys_wheel_timer"]}`)
 }
 
 func versionText(v dataVersion) string {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"strings"
 
+	"github.com/apogeemq/apogee/server/broker/delay"
 	"github.com/apogeemq/apogee/server/remoting"
 )
 
@@ -23,7 +24,7 @@ const (
 	topicSelfTest        = "SELF_TEST_TOPIC"
 	topicBenchmark       = "BenchmarkTest"
 	topicOffsetMoved     = "OFFSET_MOVED_EVENT"
-	topicSchedule        = "SCHEDULE_TOPIC_XXXX"
+	topicSchedule        = delay.LevelTopic
 	topicHalf            = "RMQ_SYS_TRANS_HALF_TOPIC"
 	topicHalfOperations  = "RMQ_SYS_TRANS_OP_HALF_TOPIC"
 	topicHalfExpired     = "TRANS_CHECK_MAX_TIME_TOPIC"
@@ -82,7 +83,7 @@ func isRetryTopic(name []byte) bool { return bytes.HasPrefix(name, []byte(retryP
 // isForbidden tells the topics that clients must not send to.
 func isForbidden(name []byte) bool {
 	switch string(name) {
-	case topicSchedule, topicHalf, topicHalfOperations, topicHalfExpired, topicSelfTest, topicOffsetMoved:
+	case topicSchedule, delay.TimerTopic, topicHalf, topicHalfOperations, topicHalfExpired, topicSelfTest, topicOffsetMoved:
 		return true
 	}
 	return false

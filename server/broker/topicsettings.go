@@ -8,6 +8,7 @@ import (
 
 	"github.com/apogeemq/apogee/engine/event"
 	"github.com/apogeemq/apogee/engine/projection/topic"
+	"github.com/apogeemq/apogee/server/broker/delay"
 )
 
 // TopicSettings are a topic's settings in RocketMQ's terms (TopicConfig). The
@@ -138,6 +139,7 @@ func (c *Config) systemTopics() []TopicSettings {
 		{Name: c.BrokerName, ReadQueues: 1, Permission: readWrite | PermissionInherit},
 		{Name: topicOffsetMoved, ReadQueues: 1},
 		{Name: topicSchedule, ReadQueues: scheduleTopicQueues},
+		{Name: delay.TimerTopic, ReadQueues: 1},
 		{Name: c.ClusterName + replyTopicSuffix, ReadQueues: 1},
 		{Name: topicHalf, ReadQueues: 1},
 		{Name: topicHalfOperations, ReadQueues: 1},

@@ -239,7 +239,7 @@ func messageDraft(to topic.Topic, m *record.Message, handle event.Position) even
 	known := record.Properties(m.Properties).Known()
 	return event.Draft{
 		Kind: event.KindMessage, Stream: event.StreamQueue, Topic: to.ID, Queue: m.QueueID, Cause: handle,
-		Tag: record.TagCode(known.Tags), Keys: indexKeys(nil, to.ID, known.UniqueKey, known.Keys), Payload: m,
+		Tag: record.TagCode(known.Tags), Keys: record.AppendKeyHashes(nil, to.ID, known.UniqueKey, known.Keys), Payload: m,
 	}
 }
 

@@ -35,4 +35,15 @@
 // up to an interval later. After transactionCheckMax checks, or when the message
 // is older than fileReservedTime, it is moved to TRANS_CHECK_MAX_TIME_TOPIC. A
 // check counts whether a producer was online or not, as in RocketMQ.
+//
+// # Delivery
+//
+// Delivery stores delayed messages in their topics when they are due: by the
+// clock of the leader, never early, each once. The event that delivers a message
+// is the one that ends its wait, so after a crash either both have happened or
+// neither, and what came due meanwhile is delivered at once.
+//
+// So much that waits may come due in one second that others would wait for it.
+// What is proposed and not yet stored is therefore bounded, in bytes and in
+// number: the log takes it with one sync, next to what producers send.
 package duty

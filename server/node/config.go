@@ -13,6 +13,7 @@ import (
 
 	"github.com/apogeemq/apogee/engine/commitlog"
 	"github.com/apogeemq/apogee/server/access"
+	"github.com/apogeemq/apogee/server/broker/delay"
 	"github.com/apogeemq/apogee/server/nameserver"
 )
 
@@ -76,6 +77,9 @@ type Config struct {
 	TransactionCheckInterval time.Duration // transactionCheckInterval
 	TransactionChecksMax     int           // transactionCheckMax
 	RejectTransactions       bool          // rejectTransactionMessage
+	DelayLevels              delay.Levels  // messageDelayLevel
+	TimerMax                 time.Duration // timerMaxDelaySec
+	Recall                   bool          // recallMessageEnable
 
 	role      Role
 	onlyTruth string   // takes the values of keys that may have one only

@@ -24,6 +24,11 @@ func (n *Node) startDuties(context.Context) error {
 		Clock: time.Now, Log: n.log,
 	})
 	n.run(transactions.Run)
+	delivery := duty.NewDelivery(duty.DeliveryConfig{
+		Waiting: e.Waiting(), Events: e, Topics: e.Topics(), Proposer: n.single, Settlement: n.broker.Settlement(), Clock: time.Now, Log: n.log,
+	})
+	n.metrics.add(delivery.WriteMetrics)
+	n.run(delivery.Run)
 	return nil
 }
 

@@ -20,6 +20,7 @@ import (
 	"github.com/apogeemq/apogee/replication"
 	"github.com/apogeemq/apogee/server/access"
 	"github.com/apogeemq/apogee/server/broker"
+	"github.com/apogeemq/apogee/server/broker/delay"
 	"github.com/apogeemq/apogee/server/nameserver"
 	"github.com/apogeemq/apogee/server/remoting"
 )
@@ -310,6 +311,7 @@ func (n *Node) brokerConfig(client netip.AddrPort) broker.Config {
 	c.AutoCreateTopic, c.AutoCreateGroup, c.DefaultTopicQueues = n.config.AutoCreateTopic, n.config.AutoCreateGroup, n.config.DefaultTopicQueues
 	c.PropertyFilter = n.config.PropertyFilter
 	c.TransactionTimeout, c.RejectTransactions = n.config.TransactionTimeout, n.config.RejectTransactions
+	c.Delays, c.Recall = delay.Rules{Levels: n.config.DelayLevels, Longest: n.config.TimerMax}, n.config.Recall
 	c.MessageBytesMax, c.OffsetCommitInterval = n.config.MessageBytesMax, n.config.OffsetInterval
 	c.Properties = n.config.Properties()
 	c.Space = func() (uint64, uint64, error) { return diskSpace(n.config.StoreDir) }

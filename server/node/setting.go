@@ -10,6 +10,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/apogeemq/apogee/server/broker/delay"
 )
 
 // setting is one key: how its value is read, and all that people need to know.
@@ -125,6 +127,15 @@ func hours(name, fallback, doc string, field func(*Config) *[]int) setting {
 		}
 		*field(c) = all
 		return nil
+	}}
+}
+
+func levels(name, fallback, doc string, field func(*Config) *delay.Levels) setting {
+	allowed := fmt.Sprintf("1 to %d durations such as 10s, with blanks between", delay.LevelsMax)
+	return setting{name, fallback, allowed, doc, func(c *Config, v string) error {
+		all, err := delay.ParseLevels(v)
+		*field(c) = all
+		return err
 	}}
 }
 

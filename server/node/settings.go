@@ -5,7 +5,7 @@ import (
 	"time"
 
 	"github.com/apogeemq/apogee/server/access"
-
+	"github.com/apogeemq/apogee/server/broker/delay"
 	"github.com/apogeemq/apogee/server/nameserver"
 	"github.com/apogeemq/apogee/server/remoting"
 	"github.com/apogeemq/apogee/server/remoting/certificate"
@@ -152,6 +152,12 @@ var settings = []setting{
 		func(c *Config) *int { return &c.DefaultTopicQueues }),
 	integer("maxMessageSize", "4194304", 1024, 15<<20, "Bytes that the body of a message, or of a batch, may have.",
 		func(c *Config) *int { return &c.MessageBytesMax }),
+	levels("messageDelayLevel", delay.DefaultLevels, "What the delay levels 1, 2 and so on stand for: numbers with s, m, h or d. Messages that wait already keep their time.",
+		func(c *Config) *delay.Levels { return &c.DelayLevels }),
+	duration("timerMaxDelaySec", "259200", time.Second, 1, 315_360_000, "How far ahead the time of a delayed message (`TIMER_DELAY_SEC`, `TIMER_DELAY_MS`, `TIMER_DELIVER_MS`) may be.",
+		func(c *Config) *time.Duration { return &c.TimerMax }),
+	boolean("recallMessageEnable", "false", "Producers may take back a message that waits for its time.",
+		func(c *Config) *bool { return &c.Recall }),
 	duration("waitTimeMillsInSendQueue", "200", time.Millisecond, 1, 60_000, "How long a send waits when too much waits already; then it is refused with SYSTEM_BUSY and nothing is stored.",
 		func(c *Config) *time.Duration { return &c.SendQueueTime }),
 	duration("offsetCommitIntervalMs", "100", time.Millisecond, 1, 60_000, "Consumer offsets are gathered for so long before they are stored. A crash sets consumers back by no more than that.",

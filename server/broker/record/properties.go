@@ -3,6 +3,7 @@ package record
 import (
 	"bytes"
 	"iter"
+	"strconv"
 	"strings"
 )
 
@@ -37,6 +38,8 @@ const (
 	propertyCheckTimes    = "TRANSACTION_CHECK_TIMES"
 	propertyRetryTopic    = "RETRY_TOPIC"
 	propertyOriginID      = "ORIGIN_MESSAGE_ID"
+	propertyTimerOut      = "TIMER_OUT_MS"
+	propertyTimerDelete   = "TIMER_DEL_UNIQKEY"
 )
 
 // Properties is an encoded properties string. It is read in place.
@@ -92,6 +95,8 @@ type Known struct {
 	DelaySeconds  []byte
 	DelayMillis   []byte
 	DeliverMillis []byte
+	TimerOut      []byte // the broker has delayed it before
+	TimerDelete   []byte // it is to end another one's delay
 	Transaction   []byte
 	InnerNumber   []byte
 	WaitStored    []byte
@@ -103,6 +108,11 @@ type Known struct {
 // broker makes it: it does unless it says otherwise (waitStoreMsgOK).
 func (k *Known) Waits() bool {
 	return k.WaitStored == nil || strings.EqualFold(string(k.WaitStored), "true")
+}
+
+// Timed reports whether a message is to wait for a time.
+func (k *Known) Timed() bool {
+	return k.DelaySeconds != nil || k.DelayMillis != nil || k.DeliverMillis != nil
 }
 
 // Known finds the known properties in one walk. When a name is there twice,
@@ -125,6 +135,10 @@ func (p Properties) Known() Known {
 			k.DelayMillis = value
 		case propertyDeliverMillis:
 			k.DeliverMillis = value
+		case propertyTimerOut:
+			k.TimerOut = value
+		case propertyTimerDelete:
+			k.TimerDelete = value
 		case propertyTransaction:
 			k.Transaction = value
 		case propertyInnerNumber:
@@ -148,6 +162,8 @@ type Additions struct {
 	Cluster string
 	// DelayLevel takes the place of the producer's, "" keeps that.
 	DelayLevel string
+	// Untimed leaves out the producer's times: it has given a delay level.
+	Untimed bool
 }
 
 // AppendSent appends to dst the properties of a message as they are stored:
@@ -164,17 +180,21 @@ func AppendSent(dst []byte, sent Properties, add Additions, uniqueKey []byte) []
 			if add.DelayLevel != "" {
 				continue
 			}
+		case propertyDelaySeconds, propertyDelayMillis, propertyDeliverMillis:
+			if add.Untimed {
+				continue
+			}
 		}
 		dst = append(dst, name...)
 		dst = append(dst, nameEnd)
 		dst = append(dst, value...)
 		dst = append(dst, valueEnd)
 	}
-	dst = appendProperty(dst, propertyRegion, add.Region)
-	dst = appendProperty(dst, propertyTrace, add.Trace)
-	dst = appendProperty(dst, propertyCluster, add.Cluster)
-	dst = appendProperty(dst, propertyDelayLevel, add.DelayLevel)
-	return appendProperty(dst, propertyUniqueKey, uniqueKey)
+	dst = AppendProperty(dst, propertyRegion, add.Region)
+	dst = AppendProperty(dst, propertyTrace, add.Trace)
+	dst = AppendProperty(dst, propertyCluster, add.Cluster)
+	dst = AppendProperty(dst, propertyDelayLevel, add.DelayLevel)
+	return AppendProperty(dst, propertyUniqueKey, uniqueKey)
 }
 
 // With is a copy of the properties with one more.
@@ -184,11 +204,17 @@ func (p Properties) With(name, value string) Properties {
 	if len(copied) > 0 && copied[len(copied)-1] != valueEnd {
 		copied = append(copied, valueEnd)
 	}
-	return appendProperty(copied, name, value)
+	return AppendProperty(copied, name, value)
 }
 
-// appendProperty appends one entry. An empty value is left out.
-func appendProperty[T string | []byte](dst []byte, name string, value T) []byte {
+// AppendNumber appends one entry with a decimal number.
+func AppendNumber(dst []byte, name string, value int64) []byte {
+	dst = append(append(dst, name...), nameEnd)
+	return append(strconv.AppendInt(dst, value, 10), valueEnd)
+}
+
+// AppendProperty appends one entry. An empty value is left out.
+func AppendProperty[T string | []byte](dst []byte, name string, value T) []byte {
 	if len(value) == 0 {
 		return dst
 	}

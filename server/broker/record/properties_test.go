@@ -99,8 +99,8 @@ func TestKnownPropertiesAreFoundInOneWalk(t *testing.T) {
 		"TIMER_DELIVER_MS", "TRAN_MSG", "INNER_NUM"}
 	var p []byte
 	for i, name := range names {
-		p = appendProperty(p, name, fmt.Sprint("old", i))
-		p = appendProperty(p, name, fmt.Sprint(i))
+		p = AppendProperty(p, name, fmt.Sprint("old", i))
+		p = AppendProperty(p, name, fmt.Sprint(i))
 	}
 	k := Properties(p).Known()
 	got := [][]byte{k.Keys, k.Tags, k.UniqueKey, k.DelayLevel, k.DelaySeconds, k.DelayMillis,

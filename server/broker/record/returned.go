@@ -26,8 +26,8 @@ func AppendReturned(dst []byte, sent Properties, r Return) []byte {
 		dst = append(dst, value...)
 		dst = append(dst, valueEnd)
 	}
-	dst = appendProperty(dst, propertyRetryTopic, topic)
-	dst = appendProperty(dst, propertyOriginID, id)
-	dst = appendProperty(dst, propertyWaitStored, "false")
-	return appendProperty(dst, propertyDelayLevel, r.DelayLevel)
+	dst = AppendProperty(dst, propertyRetryTopic, topic)
+	dst = AppendProperty(dst, propertyOriginID, id)
+	dst = AppendProperty(dst, propertyWaitStored, "false")
+	return AppendProperty(dst, propertyDelayLevel, r.DelayLevel)
 }

@@ -10,15 +10,15 @@ import (
 // the name of its transaction, its unique key. What the producer set under
 // these names before counts no more: of two with one name the later holds.
 func AppendHalf(dst []byte, topic string, queue uint32, uniqueKey []byte) []byte {
-	dst = appendProperty(dst, propertyRealTopic, topic)
-	dst = appendProperty(dst, propertyRealQueue, strconv.FormatUint(uint64(queue), 10))
-	return appendProperty(dst, propertyTransactionID, uniqueKey)
+	dst = AppendProperty(dst, propertyRealTopic, topic)
+	dst = AppendProperty(dst, propertyRealQueue, strconv.FormatUint(uint64(queue), 10))
+	return AppendProperty(dst, propertyTransactionID, uniqueKey)
 }
 
 // AppendCheckTimes appends to the properties of a half message how often its
 // producers were asked for its outcome.
 func AppendCheckTimes(dst []byte, times uint32) []byte {
-	return appendProperty(dst, propertyCheckTimes, strconv.FormatUint(uint64(times), 10))
+	return AppendProperty(dst, propertyCheckTimes, strconv.FormatUint(uint64(times), 10))
 }
 
 // Half are the properties of a half message that matter when it ends. The

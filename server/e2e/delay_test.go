@@ -1,0 +1,89 @@
+package e2e
+
+import (
+	"fmt"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/apache/rocketmq-client-go/v2/primitive"
+)
+
+// delayed is a message with a property that delays it.
+func delayed(topic, body, property, value string) *primitive.Message {
+	m := primitive.NewMessage(topic, []byte(body))
+	m.WithProperty(property, value)
+	return m
+}
+
+// notEarly checks that no message was stored before its time. wait says how
+// long each had to wait after its producer made it.
+func notEarly(t *testing.T, messages []*primitive.MessageExt, wait func(body string) time.Duration) {
+	t.Helper()
+	for _, m := range messages {
+		if late := m.StoreTimestamp - m.BornTimestamp - wait(string(m.Body)).Milliseconds(); late < 0 {
+			t.Errorf("%s was delivered %d ms early", m.Body, -late)
+		}
+	}
+}
+
+func TestDelayedMessagesOfTheOfficialClientArriveInTime(t *testing.T) {
+	t.Parallel()
+	if ranElsewhere(t) {
+		return
+	}
+	s := startServer(t)
+	p := newProducer(t, s)
+	sendAll(t, p, primitive.NewMessage("delays", []byte("first")))
+	in := newInbox(t, s, "delays-group", "delays", "*")
+	level := primitive.NewMessage("delays", []byte("level 1")).WithDelayTimeLevel(1)
+	at := time.Now().Add(1500 * time.Millisecond).UnixMilli()
+	sendAll(t, p, level,
+		delayed("delays", "1 s", "TIMER_DELAY_SEC", "1"), delayed("delays", "1700 ms", "TIMER_DELAY_MS", "1700"),
+		delayed("delays", "a time", "TIMER_DELIVER_MS", strconv.FormatInt(at, 10)), delayed("delays", "the past", "TIMER_DELIVER_MS", "1"))
+	in.expect("first", "level 1", "1 s", "1700 ms", "a time", "the past")
+	waits := map[string]time.Duration{"level 1": time.Second, "1 s": time.Second, "1700 ms": 1700 * time.Millisecond}
+	messages := in.messages()
+	notEarly(t, messages, func(body string) time.Duration { return waits[body] })
+	for _, m := range messages {
+		if string(m.Body) == "a time" && m.StoreTimestamp < at {
+			t.Errorf("the message with a time was delivered %d ms early", at-m.StoreTimestamp)
+		}
+		if _, waited := waits[string(m.Body)]; waited && m.GetProperty("REAL_TOPIC") != "delays" {
+			t.Errorf("%s has the properties %v", m.Body, m.GetProperties())
+		}
+	}
+}
+
+func TestDelayedMessagesAreDeliveredOnceOverKills(t *testing.T) {
+	t.Parallel()
+	if ranElsewhere(t) {
+		return
+	}
+	plan := killPlan(t)
+	s := startServer(t, crashSettings("SYNC_FLUSH")...)
+	p := newProducer(t, s)
+	sendAll(t, p, primitive.NewMessage("kills", []byte("first")))
+	const count, wait = 200, 2 * time.Second
+	bodies := numbered("delayed", count)
+	due := time.Now().Add(wait)
+	for _, body := range bodies {
+		sendAll(t, p, delayed("kills", body, "TIMER_DELIVER_MS", strconv.FormatInt(due.UnixMilli(), 10)))
+	}
+	s.kill()
+	s.restart()
+	// What comes due is delivered while the server dies again.
+	await(t, "the time", time.After(time.Until(due)+time.Duration(plan.IntN(30))*time.Millisecond))
+	s.kill()
+	s.restart()
+	in := newInbox(t, s, "kills-group", "kills", "*")
+	in.expect(append(bodies, "first")...)
+	last := fmt.Sprint("last of ", count)
+	sendAll(t, p, delayed("kills", last, "TIMER_DELAY_MS", "500"))
+	in.expect(append(bodies, "first", last)...)
+	for _, m := range in.messages() {
+		if m.GetProperty("TIMER_OUT_MS") > strconv.FormatInt(m.StoreTimestamp, 10) {
+			t.Errorf("%s was delivered at %d, it was due at %s", m.Body, m.StoreTimestamp, m.GetProperty("TIMER_OUT_MS"))
+		}
+	}
+}
