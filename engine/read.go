@@ -98,6 +98,20 @@ func placeOfEntry(e *queue.Entry) commitlog.Place {
 // ReadAt visits the applied event that begins at position. ErrNotFound where
 // none does, or it was trimmed.
 func (e *Engine) ReadAt(position event.Position, visit func(Message) error) error {
+	return e.readAt(position, visit, func(r *commitlog.Reader, visit func(commitlog.Event) error) error {
+		return r.Find(position, visit)
+	})
+}
+
+// ReadEntry visits the applied event of so many bytes that begins at position,
+// as a projection remembers it. It costs less than ReadAt.
+func (e *Engine) ReadEntry(position event.Position, bytes int, visit func(Message) error) error {
+	return e.readAt(position, visit, func(r *commitlog.Reader, visit func(commitlog.Event) error) error {
+		return r.FindEntry(position, bytes, visit)
+	})
+}
+
+func (e *Engine) readAt(position event.Position, visit func(Message) error, find func(*commitlog.Reader, func(commitlog.Event) error) error) error {
 	if applied := event.Position(e.position.Load()); position >= applied {
 		return fmt.Errorf("read position %d: %w; the log is applied up to %d", position, ErrNotFound, applied)
 	}
@@ -109,7 +123,7 @@ func (e *Engine) ReadAt(position event.Position, visit func(Message) error) erro
 		return err
 	}
 	defer release()
-	return r.Find(position, func(ev commitlog.Event) error {
+	return find(r, func(ev commitlog.Event) error {
 		return visit(Message{Event: ev.Bytes, Position: ev.Position, Offset: -1, Timestamp: ev.Timestamp})
 	})
 }

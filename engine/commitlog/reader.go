@@ -37,6 +37,7 @@ type Reader struct {
 	buf  []byte
 	held pinned // the chunk of the last Read, until Release; chunk nil for none
 	past past   // what the last Read took from the history, until Release
+	near near   // the frame of the last FindEntry on disk
 }
 
 // NewReader returns a reader.

@@ -38,7 +38,7 @@ type Waiting interface {
 
 // Events reads the log as applied.
 type Events interface {
-	ReadAt(position event.Position, visit func(engine.Message) error) error
+	ReadEntry(position event.Position, bytes int, visit func(engine.Message) error) error
 	WaitApplied(ctx context.Context, position event.Position) error
 }
 
@@ -255,7 +255,7 @@ func (p *delivery) load(entry pending.Entry) error {
 	c := &p.duty.config
 	p.entry, p.dropped = entry, false
 	found := false
-	err := c.Events.ReadAt(entry.Location, func(m engine.Message) error {
+	err := c.Events.ReadEntry(entry.Location, int(entry.Bytes), func(m engine.Message) error {
 		payload, err := settlement.Record(m.Event)
 		if err != nil {
 			return err

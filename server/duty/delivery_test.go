@@ -16,6 +16,7 @@ import (
 	"github.com/apogeemq/apogee/engine/commitlog"
 	"github.com/apogeemq/apogee/engine/disk"
 	"github.com/apogeemq/apogee/engine/event"
+	"github.com/apogeemq/apogee/engine/projection/topic"
 	"github.com/apogeemq/apogee/replication"
 	"github.com/apogeemq/apogee/server/broker/delay"
 	"github.com/apogeemq/apogee/server/broker/record"
@@ -217,6 +218,21 @@ func TestWhatSomebodyElseDecidesAboutIsNotDelivered(t *testing.T) {
 	}
 }
 
+// topicsUntil calls then after so many look-ups.
+type topicsUntil struct {
+	delay.Topics
+	count int
+	done  *int
+	then  func()
+}
+
+func (t topicsUntil) GetBytes(name []byte) (topic.Topic, bool) {
+	if *t.done++; *t.done == t.count {
+		t.then()
+	}
+	return t.Topics.GetBytes(name)
+}
+
 // TestManyMessagesDueAtOnceAreDeliveredOnceOverARestart ends the process, as
 // far as the log sees it, while they are being delivered.
 func TestManyMessagesDueAtOnceAreDeliveredOnceOverARestart(t *testing.T) {
@@ -231,11 +247,7 @@ func TestManyMessagesDueAtOnceAreDeliveredOnceOverARestart(t *testing.T) {
 	n.store(drafts...)
 	n.now.Store(begin + 1000)
 	ctx, cancel := context.WithCancel(t.Context())
-	n.engine.OnApplied(func([]event.Queue) {
-		if n.engine.Waiting().Counts().Delayed < count*2/3 {
-			cancel()
-		}
-	})
+	n.delivery.config.Topics = topicsUntil{n.engine.Topics(), count / 2, new(int), cancel}
 	if _, err := n.delivery.Look(ctx); err == nil {
 		t.Fatal("it was not interrupted")
 	}

@@ -24,6 +24,12 @@
 // soon as it is applied. The files follow in the background. Segments whose
 // removal is still under way count as removed already.
 //
+// What waits in the part that is to go, for its time or for the outcome of its
+// transaction, is stored again before (event.KindMoved), and the trim is decided
+// when that is applied. Space is made long before a disk is full, so that there is
+// room for the copies; where there is none left, only the segments before the
+// first waiting message go.
+//
 // # Transactions
 //
 // A half message whose outcome nobody has told for transactionTimeOut, or for

@@ -53,3 +53,18 @@ func (m *deliveryMetrics) delivered(lateMillis int64) { m.lateness.Update(float6
 
 // WriteMetrics writes the duty's metrics in Prometheus' text format.
 func (d *Delivery) WriteMetrics(w io.Writer) { d.metrics.set.WritePrometheus(w) }
+
+// moverMetrics count what was stored again.
+type moverMetrics struct {
+	set   *metrics.Set
+	moved *metrics.Counter
+}
+
+func newMoverMetrics() *moverMetrics {
+	m := &moverMetrics{set: metrics.NewSet()}
+	m.moved = m.set.NewCounter("apogee_duty_moved_total")
+	return m
+}
+
+// WriteMetrics writes the mover's metrics in Prometheus' text format.
+func (m *Mover) WriteMetrics(w io.Writer) { m.metrics.set.WritePrometheus(w) }

@@ -2,6 +2,7 @@ package duty
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"sync/atomic"
@@ -30,11 +31,20 @@ type Segments interface {
 	FileBytes() int64
 }
 
+// Keeper keeps what waits from being dropped.
+type Keeper interface {
+	// MoveBefore returns when nothing waits before a position any more.
+	MoveBefore(ctx context.Context, position event.Position) error
+	// Clear is the position before which nothing waits, position at most.
+	Clear(position event.Position) (event.Position, error)
+}
+
 // RetentionConfig is what a Retention works with.
 type RetentionConfig struct {
 	Rules    Rules
 	Proposer Proposer
 	Segments Segments
+	Keeper   Keeper
 	// Progress tells what is applied and what was dropped.
 	Progress func() engine.Marks
 	// Space is the size of the disk and what is free, in bytes.
@@ -61,7 +71,7 @@ func (r *Retention) Run(ctx context.Context) {
 	ticker := time.NewTicker(retentionPeriod)
 	defer ticker.Stop()
 	for {
-		r.Look()
+		r.Look(ctx)
 		select {
 		case <-ctx.Done():
 			return
@@ -73,7 +83,7 @@ func (r *Retention) Run(ctx context.Context) {
 // Look decides once and proposes the decision, if there is one. A decision that
 // is on its way is waited for: the next look sees what it did. One goroutine
 // at a time calls it.
-func (r *Retention) Look() {
+func (r *Retention) Look(ctx context.Context) {
 	if r.asked.Load() {
 		return
 	}
@@ -89,9 +99,35 @@ func (r *Retention) Look() {
 	if !any {
 		return
 	}
-	if err := r.propose(trim, s.now); err != nil {
+	trim, any, err := r.makeWay(ctx, trim, s.sealed)
+	if any {
+		err = errors.Join(err, r.propose(trim, s.now))
+	}
+	if err != nil && ctx.Err() == nil {
 		r.config.Log.Warn("the oldest part of the log is not dropped; the next try is in ten seconds", "cause", err)
 	}
+}
+
+// makeWay has everything that waits in the part that is to go stored again.
+// Where that fails, as the disk has no room for it, the trim is shortened to the
+// part in which nothing waits; false: there is none.
+func (r *Retention) makeWay(ctx context.Context, trim event.Trim, sealed []commitlog.Sealed) (event.Trim, bool, error) {
+	failed := r.config.Keeper.MoveBefore(ctx, trim.Position)
+	if failed == nil {
+		return trim, true, nil
+	}
+	clear, err := r.config.Keeper.Clear(trim.Position)
+	if err != nil {
+		return trim, false, errors.Join(failed, err)
+	}
+	trimmed := r.config.Progress().Trimmed
+	shorter, any := trim, false
+	for _, segment := range sealed {
+		if segment.Last > trimmed && segment.End <= clear {
+			shorter.Through, shorter.Position, any = segment.Last, segment.End, true
+		}
+	}
+	return shorter, any, failed
 }
 
 // space measures the disk. Without an answer the rules see an empty disk, so

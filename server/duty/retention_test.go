@@ -20,6 +20,8 @@ type fakeLog struct {
 	sealed    []commitlog.Sealed
 	marks     engine.Marks
 	refuse    error
+	keep      error
+	clear     event.Position
 	proposals []*engine.Proposal
 }
 
@@ -33,11 +35,18 @@ func (l *fakeLog) Propose(p *engine.Proposal) error {
 	return l.refuse
 }
 
+// MoveBefore does what keep says.
+func (l *fakeLog) MoveBefore(context.Context, event.Position) error { return l.keep }
+
+func (l *fakeLog) Clear(position event.Position) (event.Position, error) {
+	return min(position, l.clear), nil
+}
+
 func newFake() (*fakeLog, *Retention, *bytes.Buffer) {
 	l, text := &fakeLog{sealed: segments(90, 80, 10), marks: engine.Marks{Applied: 1000}}, &bytes.Buffer{}
 	return l, NewRetention(RetentionConfig{
 		Rules:    Rules{Keep: 72 * time.Hour, Hours: []int{4}, ExpirePercent: 75, ForciblePercent: 85},
-		Proposer: l, Segments: l, Progress: func() engine.Marks { return l.marks },
+		Proposer: l, Segments: l, Keeper: l, Progress: func() engine.Marks { return l.marks },
 		Space: func() (uint64, uint64, error) { return 100 * gib, 50 * gib, nil },
 		Clock: func() time.Time { return four }, Log: slog.New(slog.NewTextHandler(text, nil)),
 	}), text
@@ -46,8 +55,8 @@ func newFake() (*fakeLog, *Retention, *bytes.Buffer) {
 func TestADecisionIsOneEventAndIsNotMadeTwice(t *testing.T) {
 	t.Parallel()
 	l, r, _ := newFake()
-	r.Look()
-	r.Look() // the first is on its way
+	r.Look(t.Context())
+	r.Look(t.Context()) // the first is on its way
 	if len(l.proposals) != 1 {
 		t.Fatalf("%d proposals, expected 1", len(l.proposals))
 	}
@@ -58,7 +67,7 @@ func TestADecisionIsOneEventAndIsNotMadeTwice(t *testing.T) {
 	}
 	p.Completion.Complete(p)
 	l.marks.Trimmed = 200
-	r.Look()
+	r.Look(t.Context())
 	if len(l.proposals) != 1 {
 		t.Fatal("what is dropped was dropped again")
 	}
@@ -73,7 +82,7 @@ func TestWhatIsNotAppliedIsNotDropped(t *testing.T) {
 	t.Parallel()
 	l, r, _ := newFake()
 	l.marks.Applied = 150
-	r.Look()
+	r.Look(t.Context())
 	trim, err := event.DecodeTrim(l.proposals[0].Drafts[0].Payload.(event.Bytes))
 	if err != nil || trim.Through != 100 {
 		t.Fatalf("%+v, expected frame 100; %v", trim, err)
@@ -84,9 +93,9 @@ func TestARefusedDecisionIsMadeAgain(t *testing.T) {
 	t.Parallel()
 	l, r, text := newFake()
 	l.refuse = engine.ErrBusy
-	r.Look()
+	r.Look(t.Context())
 	l.refuse = nil
-	r.Look()
+	r.Look(t.Context())
 	if len(l.proposals) != 1 || strings.Count(text.String(), "next try") != 1 {
 		t.Fatalf("%d proposals; %s", len(l.proposals), text)
 	}
@@ -97,8 +106,8 @@ func TestWithoutAnAnswerOfTheDiskSpacePlaysNoPart(t *testing.T) {
 	l, r, text := newFake()
 	r.config.Clock = func() time.Time { return four.Add(time.Hour) }
 	r.config.Space = func() (uint64, uint64, error) { return 100, 0, errors.New("no answer") }
-	r.Look()
-	r.Look()
+	r.Look(t.Context())
+	r.Look(t.Context())
 	if len(l.proposals) != 0 || strings.Count(text.String(), "free space is unknown") != 1 {
 		t.Fatalf("%d proposals; %s", len(l.proposals), text)
 	}
@@ -117,4 +126,24 @@ func TestRunLooksAtOnceAndEveryTenSeconds(t *testing.T) {
 			t.Fatalf("%d looks in 25 seconds, expected 3", looks)
 		}
 	})
+}
+
+func TestWhatWaitsAndCannotBeMovedIsNotDropped(t *testing.T) {
+	t.Parallel()
+	l, r, text := newFake()
+	l.keep, l.clear = engine.ErrDiskFull, 1500
+	r.Look(t.Context())
+	if len(l.proposals) != 1 {
+		t.Fatalf("%d proposals; %s", len(l.proposals), text)
+	}
+	trim, err := event.DecodeTrim(l.proposals[0].Drafts[0].Payload.(event.Bytes))
+	if err != nil || trim.Through != 100 || !strings.Contains(text.String(), "full") {
+		t.Fatalf("%+v, expected frame 100; %v; %s", trim, err, text)
+	}
+	l, r, text = newFake()
+	l.keep, l.clear = engine.ErrDiskFull, 500
+	r.Look(t.Context())
+	if len(l.proposals) != 0 || !strings.Contains(text.String(), "full") {
+		t.Fatalf("%d proposals; %s", len(l.proposals), text)
+	}
 }

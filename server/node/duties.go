@@ -11,8 +11,10 @@ import (
 // its own leader from start to stop.
 func (n *Node) startDuties(context.Context) error {
 	e := n.single.Engine()
+	mover := duty.NewMover(duty.MoverConfig{Waiting: e.Waiting(), Events: e, Proposer: n.single, Settlement: n.broker.Settlement()})
+	n.metrics.add(mover.WriteMetrics)
 	retention := duty.NewRetention(duty.RetentionConfig{
-		Rules: n.config.retention(), Proposer: n.single, Segments: e.Log(), Progress: e.Marks,
+		Rules: n.config.retention(), Proposer: n.single, Segments: e.Log(), Keeper: mover, Progress: e.Marks,
 		Space: func() (uint64, uint64, error) { return diskSpace(n.config.StoreDir) },
 		Clock: time.Now, Log: n.log,
 	})

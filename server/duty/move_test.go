@@ -1,0 +1,118 @@
+package duty
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"strings"
+	"testing"
+
+	"github.com/apogeemq/apogee/engine"
+	"github.com/apogeemq/apogee/engine/event"
+)
+
+// filler makes the log longer.
+func filler() event.Draft {
+	return event.Draft{Kind: event.KindMessage, Stream: event.StreamQueue, Topic: waitTopic, Payload: event.Bytes(make([]byte, 32<<10))}
+}
+
+// trimFirst lets retention drop the first segments and returns when it is done.
+func (n *node) trimFirst(m *Mover) {
+	n.Helper()
+	r := NewRetention(RetentionConfig{Rules: Rules{SizeBytes: 1}, Proposer: n.single, Segments: n.engine.Log(), Keeper: m,
+		Progress: n.engine.Marks, Space: func() (uint64, uint64, error) { return 1 << 40, 1 << 39, nil },
+		Clock: n.delivery.config.Clock, Log: n.delivery.config.Log})
+	before := n.engine.Marks().Trimmed
+	applied := make(chan struct{}, 1)
+	n.engine.OnApplied(func([]event.Queue) {
+		select {
+		case applied <- struct{}{}:
+		default:
+		}
+	})
+	ctx, cancel := context.WithTimeout(n.Context(), patience)
+	defer cancel()
+	for r.Look(ctx); n.engine.Marks().Trimmed == before; {
+		select {
+		case <-applied:
+		case <-ctx.Done():
+			n.Fatalf("nothing was dropped; %s", n.text.String())
+		}
+	}
+}
+
+func (n *node) mover() *Mover {
+	return NewMover(MoverConfig{Waiting: n.engine.Waiting(), Events: n.engine, Proposer: n.single, Settlement: n.settlement})
+}
+
+func TestWhatWaitsIsMovedBeforeATrimAndThenDeliveredOnce(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	n := openNode(t, dir, begin)
+	const count = 500
+	want := map[string]int{}
+	for i := range count {
+		want[fmt.Sprint(i)] = 1
+		n.store(waiting(begin+1000, "T", fmt.Sprint(i), 0))
+	}
+	m := n.mover()
+	for range 3 { // each time what was moved before is moved again
+		for range 70 {
+			n.store(filler())
+		}
+		n.trimFirst(m)
+		if c := n.engine.Waiting().Counts().Delayed; c != count {
+			t.Fatalf("%d of %d wait after the trim", c, count)
+		}
+	}
+	n.close()
+	n = openNode(t, dir, begin+999)
+	defer n.close()
+	if n.look(); len(n.delivered()) != 0 {
+		t.Fatal("delivered early")
+	}
+	n.now.Store(begin + 1000)
+	if n.look(); !maps.Equal(n.delivered(), want) {
+		t.Fatalf("%d messages were delivered", len(n.delivered()))
+	}
+	var b strings.Builder
+	m.WriteMetrics(&b)
+	if !strings.Contains(b.String(), fmt.Sprint("apogee_duty_moved_total ", 3*count)) {
+		t.Errorf("metrics: %s", b.String())
+	}
+}
+
+func TestWhatIsBeingDeliveredIsNotMoved(t *testing.T) {
+	t.Parallel()
+	n := openNode(t, t.TempDir(), begin)
+	defer n.close()
+	handle := n.store(waiting(begin, "T", "a", 0))
+	if _, ok, err := n.settlement.Begin(handle); !ok || err != nil {
+		t.Fatal(ok, err)
+	}
+	m := n.mover()
+	_, end := n.engine.Log().First()
+	end = max(end, n.engine.Marks().AppliedPosition)
+	var moved int
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	done := make(chan error, 1)
+	go func() { done <- m.MoveBefore(ctx, end) }()
+	n.settlement.Withdraw(handle)
+	n.delivery.config.Settlement = n.settlement
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+	err := n.engine.ReadAt(end, func(e engine.Message) error {
+		if e.Event.Kind() == event.KindMoved {
+			moved++
+		}
+		return nil
+	})
+	if err != nil || moved != 1 {
+		t.Fatalf("%d were moved, %v", moved, err)
+	}
+	if n.look(); n.delivered()["a"] != 1 {
+		t.Fatalf("delivered %v", n.delivered())
+	}
+}
