@@ -9,6 +9,7 @@ import (
 	"github.com/apogeemq/apogee/engine"
 	"github.com/apogeemq/apogee/engine/event"
 	"github.com/apogeemq/apogee/engine/projection/topic"
+	"github.com/apogeemq/apogee/server/broker/delay"
 	"github.com/apogeemq/apogee/server/broker/record"
 	"github.com/apogeemq/apogee/server/remoting"
 )
@@ -170,9 +171,8 @@ func (r *returned) propose(t topic.Topic, position event.Position) error {
 	properties := record.AppendReturned(nil, from.Properties, record.Return{
 		Topic: from.Topic, MessageID: origin, DelayLevel: strconv.FormatInt(r.level, 10),
 	})
-	if len(properties) > record.PropertiesBytesMax {
-		return refuse(remoting.ResponseMessageIllegal, "the message has %d bytes of properties with those of a retry, at most %d are allowed",
-			len(properties), record.PropertiesBytesMax)
+	if err := checkPropertiesOfReturn(len(properties)); err != nil {
+		return err
 	}
 	r.message = record.Message{
 		QueueID: uint32(rand.Int32N(int32(min(t.Config.WriteQueues, 1<<30)))), Flag: from.Flag, SystemFlag: from.SystemFlag,
@@ -196,16 +196,44 @@ func (r *returned) propose(t topic.Topic, position event.Position) error {
 	return nil
 }
 
-// draft is the event: the message for the dead letters, or one that waits.
+// draft is the event: the message for the dead letters, or one that waits until
+// its next try.
 func (r *returned) draft(t topic.Topic) (event.Draft, error) {
 	if r.level > 0 {
-		return event.Draft{}, refuse(remoting.ResponseSystemError, "delayed messages are not supported by this version of the broker")
+		return r.waiting(t)
 	}
 	known := record.Properties(r.message.Properties).Known()
 	return event.Draft{
 		Kind: event.KindMessage, Stream: event.StreamQueue, Topic: t.ID, Queue: r.message.QueueID,
 		Tag: record.TagCode(known.Tags), Keys: record.AppendKeyHashes(nil, t.ID, known.UniqueKey, known.Keys), Payload: &r.message,
 	}, nil
+}
+
+// waiting turns the message into one that waits as long as its level says. It is
+// indexed by its keys when it is delivered.
+func (r *returned) waiting(t topic.Topic) (event.Draft, error) {
+	b, m := r.broker, &r.message
+	plan := b.config.Delays.Level(int(min(r.level, delay.LevelsMax)), b.config.Clock().UnixMilli())
+	waitsIn, found := b.topics.Get(plan.Topic)
+	if !found {
+		return event.Draft{}, refuse(remoting.ResponseServiceNotAvailable, "service not available now: the system topic %s does not exist yet", plan.Topic)
+	}
+	m.Properties = plan.AppendProperties(m.Properties, t.Config.Name, m.QueueID)
+	if err := checkPropertiesOfReturn(len(m.Properties) + delay.ReservedBytes); err != nil {
+		return event.Draft{}, err
+	}
+	m.Topic, m.QueueID = waitsIn.Config.Name, plan.Queue
+	return event.Draft{
+		Kind: event.KindDelayed, Stream: event.StreamQueue, Topic: waitsIn.ID, Queue: plan.Queue, Due: plan.Due, Payload: m,
+	}, nil
+}
+
+func checkPropertiesOfReturn(bytes int) error {
+	if bytes > record.PropertiesBytesMax {
+		return refuse(remoting.ResponseMessageIllegal, "the message has %d bytes of properties with those of a retry, at most %d are allowed",
+			bytes, record.PropertiesBytesMax)
+	}
+	return nil
 }
 
 // Complete runs on the log's completion goroutine. All outcomes but the unknown

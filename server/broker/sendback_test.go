@@ -63,6 +63,29 @@ func TestAMessageSentBackToTheDeadLettersKeepsWhatItIs(t *testing.T) {
 	}
 }
 
+func TestAMessageSentBackWaitsForItsNextTry(t *testing.T) {
+	t.Parallel()
+	h := start(t, nil)
+	m := h.handled()
+	for level, want := range map[string]uint32{"0": 2, "1": 0, "18": 17, "99": 17} {
+		h.want(h.call(remoting.RequestConsumerSendMessageBack, backFields(m.Position, "U1", level), nil), remoting.ResponseSuccess)
+		h.log.with(func(l *fakeLog) {
+			d := &l.drafts[0]
+			payload := make([]byte, d.Payload.PayloadBytes())
+			d.Payload.PutPayload(payload)
+			r, _, err := record.Decode(payload)
+			if err != nil || len(l.drafts) != 1 || d.Kind != event.KindDelayed || d.Queue != want || d.Due == 0 || r.ReconsumeTimes != 1 {
+				t.Errorf("level %s: stored %+v, record %+v, %v", level, d, r, err)
+			}
+			for name, want := range map[string]string{"REAL_TOPIC": "%RETRY%CG", "REAL_QID": "0", "RETRY_TOPIC": "T"} {
+				if got, _ := record.Properties(r.Properties).Get(name); string(got) != want {
+					t.Errorf("level %s: property %s is %q, want %q", level, name, got, want)
+				}
+			}
+		})
+	}
+}
+
 func TestTriesEndAsTheConsumerOrItsGroupSays(t *testing.T) {
 	t.Parallel()
 	h := start(t, nil)

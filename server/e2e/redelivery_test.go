@@ -72,6 +72,50 @@ func TestAMessageThatNobodyCanHandleEndsAmongTheDeadLetters(t *testing.T) {
 	})
 }
 
+func TestAMessageThatFailsIsTriedAgainAlsoAfterACrash(t *testing.T) {
+	t.Parallel()
+	if ranElsewhere(t) {
+		return
+	}
+	s := startServer(t, "messageDelayLevel=1s 1s 1s 1s 1s 1s")
+	const topic, group, count, failures = "e2e-retry", "e2e-retry-group", 10, 2
+	sendAll(t, newProducer(t, s), messagesOf(topic, numbered("retry", count))...)
+	var mu sync.Mutex
+	tries := map[string][]int32{} // by body: the reconsume times of each try
+	done := map[string]bool{}
+	startConsumer(t, s, group, topic, func(_ context.Context, messages ...*primitive.MessageExt) (consumer.ConsumeResult, error) {
+		mu.Lock()
+		defer mu.Unlock()
+		for _, m := range messages {
+			body := string(m.Body)
+			tries[body] = append(tries[body], m.ReconsumeTimes)
+			if m.Topic != topic {
+				t.Errorf("%s came with topic %s", body, m.Topic)
+			}
+			if m.ReconsumeTimes < failures {
+				return consumer.ConsumeRetryLater, nil
+			}
+			done[body] = true
+		}
+		return consumer.ConsumeSuccess, nil
+	})
+	await := func(what string, enough func() bool) {
+		t.Helper()
+		eventually(t, what, func() error {
+			mu.Lock()
+			defer mu.Unlock()
+			if !enough() {
+				return fmt.Errorf("tries: %v", tries)
+			}
+			return nil
+		})
+	}
+	await("each message fails once", func() bool { return len(tries) == count })
+	s.kill()
+	s.restart()
+	await("each message is handled in the end", func() bool { return len(done) == count })
+}
+
 func TestARequestGetsTheReplyOfAConsumer(t *testing.T) {
 	t.Parallel()
 	if ranElsewhere(t) {

@@ -14,8 +14,9 @@ func AppendReturned(dst []byte, sent Properties, r Return) []byte {
 	topic, id := r.Topic, r.MessageID
 	for name, value := range sent.All() {
 		switch string(name) {
-		case propertyWaitStored, propertyDelayLevel:
-			continue
+		case propertyWaitStored, propertyDelayLevel, "REAL_TOPIC", "REAL_QID", propertyTimerOut, "TIMER_ENQUEUE_MS", "TIMER_DEQUEUE_MS",
+			propertyDelaySeconds, propertyDelayMillis, propertyDeliverMillis:
+			continue // of an earlier wait
 		case propertyRetryTopic:
 			topic = nil
 		case propertyOriginID:
