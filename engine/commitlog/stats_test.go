@@ -58,7 +58,8 @@ func TestStatsCountWhatTheLogDoes(t *testing.T) {
 	if count(s.Sync) == 0 || s.Sync.Sum < 1000 || count(s.Write) != count(s.WriteBytes) || s.Write.Sum < 1000 {
 		t.Errorf("sync %+v, write %+v", s.Sync, s.Write)
 	}
-	if s.FillBytes == 0 || s.TornTails != 0 || s.DiskFull {
+	// A writer that is always ahead of the zero-fill leaves it nothing to do.
+	if s.FillBytes == 0 && s.Overruns == 0 || s.TornTails != 0 || s.DiskFull {
 		t.Errorf("stats %+v", s)
 	}
 	if err := l.Close(); err != nil {
