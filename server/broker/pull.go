@@ -313,8 +313,8 @@ func fillPull(reply *remoting.Reply, status pullStatus, begin, first, next event
 // answer sends the outcome of a pull and ends it.
 func (p *puller) answer(r *pullRequest, reply *remoting.Reply, status pullStatus, begin, first, next event.Offset) {
 	fillPull(reply, status, begin, first, next)
-	r.replyTo.Send(reply)
 	p.broker.metrics.pulled(status.code)
+	r.replyTo.Send(reply)
 	p.finish(r)
 }
 
