@@ -4,10 +4,14 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"github.com/apogeemq/apogee/engine"
 	"github.com/apogeemq/apogee/engine/commitlog"
@@ -16,16 +20,23 @@ import (
 	"github.com/apogeemq/apogee/server/remoting"
 )
 
-// openNode opens a single node with its log in dir.
+// waitingDir is where a node in dir has its table of waiting messages.
+func waitingDir(dir string) string { return filepath.Join(dir, "waiting") }
+
+// openNode opens a single node in dir.
 func openNode(t *testing.T, dir string) *replication.Single {
 	t.Helper()
-	d, err := disk.OpenPosix(dir)
+	folder := filepath.Join(dir, "log")
+	if err := os.MkdirAll(folder, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	d, err := disk.OpenPosix(folder)
 	if err != nil {
 		t.Fatal(err)
 	}
 	node, _, err := replication.OpenSingle(replication.SingleOptions{
 		Address: storeHost.String(),
-		Engine: engine.Options{CommitAt: engine.CommitDurable,
+		Engine: engine.Options{CommitAt: engine.CommitDurable, WaitingFS: vfs.Default, WaitingDir: waitingDir(dir),
 			Log: commitlog.Options{Disk: d, SegmentBytes: 16 << 20, TailBytes: 4 << 20, HistoryBytes: 1 << 20}},
 		Proposer: replication.ProposerOptions{
 			WaitingBytes: 4 << 20, WaitTime: time.Second, FlushTimeout: patience,

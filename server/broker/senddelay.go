@@ -13,9 +13,6 @@ import (
 // placeOf is the topic in which a message is stored now.
 func (r *sendRequest) placeOf(known *record.Known, half bool, h *sendHeader) (topic.Topic, error) {
 	waitsIn, err := r.planDelay(known, h)
-	if half && err == nil && r.plan.Waits() {
-		err = refuse(remoting.ResponseMessageIllegal, "a transactional message can't be delayed in this version of the broker")
-	}
 	if half && err == nil {
 		return r.sender.halfTopic()
 	}

@@ -83,10 +83,13 @@ func (r *sendRequest) addMessage(body []byte, h *sendHeader) error {
 	}
 	stored.Untimed = r.plan.Waits() && !r.plan.Timed()
 	r.properties = record.AppendSent(r.properties[:0], sent, stored, made)
+	size := 0
 	if half {
-		r.properties = record.AppendHalf(r.properties, r.topic.Config.Name, r.queueID, r.uniqueKey)
+		size = r.reserveHalf(&known)
+	} else {
+		size = r.reserve()
 	}
-	if size := r.reserve(); size > record.PropertiesBytesMax {
+	if size > record.PropertiesBytesMax {
 		return r.illegalSize(size)
 	}
 	r.grow(1)

@@ -5,14 +5,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/netip"
 	"sync/atomic"
 	"time"
 
 	"github.com/apogeemq/apogee/engine"
 	"github.com/apogeemq/apogee/engine/event"
 	"github.com/apogeemq/apogee/engine/projection/pending"
-	"github.com/apogeemq/apogee/engine/projection/topic"
 	"github.com/apogeemq/apogee/server/broker/record"
 	"github.com/apogeemq/apogee/server/remoting"
 )
@@ -147,7 +145,9 @@ func (t *transactions) propose(rt remoting.ReplyTo, e ending, entry pending.Entr
 		if !found {
 			return refuse(remoting.ResponseTopicNotExist, "topic[%s] not exist, apply first please! The transaction goes on waiting.", c.topic)
 		}
-		draft = half.commitDraft(target, t.broker.config.Address)
+		if draft, err = t.commitDraft(half, target); err != nil {
+			return err
+		}
 	}
 	return c.propose(draft)
 }
@@ -209,38 +209,6 @@ func (h *halfMessage) admit(e *ending, c *Config) error {
 			"the half message %d is older than its CHECK_IMMUNITY_TIME_IN_SECONDS; its producer will be asked", h.handle)
 	}
 	return nil
-}
-
-// commitDraft is the message that consumers get. As in RocketMQ its properties
-// are those of the half message: Java's consumers take the transaction's id
-// from them.
-func (h *halfMessage) commitDraft(to topic.Topic, host netip.AddrPort) event.Draft {
-	m := h.message(host)
-	m.Topic, m.QueueID = to.Config.Name, h.properties.Queue
-	m.SystemFlag |= record.FlagCommitted
-	m.PreparedOffset = int64(h.handle)
-	return messageDraft(to, m, h.handle)
-}
-
-// message is a copy of the half message that is still to be placed.
-func (h *halfMessage) message(host netip.AddrPort) *record.Message {
-	r := &h.record
-	m := &record.Message{
-		Flag: r.Flag, SystemFlag: r.SystemFlag &^ record.FlagTransaction, BornTimestamp: r.BornTimestamp, BornHost: r.BornHost,
-		StoreHost: host, ReconsumeTimes: r.ReconsumeTimes, Properties: r.Properties,
-	}
-	m.SetBody(r.Body)
-	return m
-}
-
-// messageDraft stores a message in its queue, which ends what waits under the
-// handle.
-func messageDraft(to topic.Topic, m *record.Message, handle event.Position) event.Draft {
-	known := record.Properties(m.Properties).Known()
-	return event.Draft{
-		Kind: event.KindMessage, Stream: event.StreamQueue, Topic: to.ID, Queue: m.QueueID, Cause: handle,
-		Tag: record.TagCode(known.Tags), Keys: record.AppendKeyHashes(nil, to.ID, known.UniqueKey, known.Keys), Payload: m,
-	}
 }
 
 // transactionOutcome is how a half message ends.

@@ -267,20 +267,6 @@ func TestWhichSendsAreTransactional(t *testing.T) {
 	}
 }
 
-func TestADelayDoesNotDeliverATransactionalMessage(t *testing.T) {
-	t.Parallel()
-	h := start(t, nil)
-	for _, delay := range []string{"DELAY\x011\x02", "TIMER_DELAY_SEC\x011\x02"} {
-		got := h.call(remoting.RequestSendMessageV2, halfFields(0, "H1", delay), []byte("b"))
-		if got.Code != remoting.ResponseSuccess {
-			continue // refused
-		}
-		if entry := h.entry(got.Clone()); entry.Kind != event.KindHalf {
-			t.Errorf("%q: %v waits, not for the outcome", delay, entry.Kind)
-		}
-	}
-}
-
 func TestTransactionsCanBeForbidden(t *testing.T) {
 	t.Parallel()
 	h := start(t, func(c *Config) { c.RejectTransactions = true })

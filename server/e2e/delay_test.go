@@ -3,6 +3,7 @@ package e2e
 import (
 	"fmt"
 	"strconv"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -85,5 +86,53 @@ func TestDelayedMessagesAreDeliveredOnceOverKills(t *testing.T) {
 		if m.GetProperty("TIMER_OUT_MS") > strconv.FormatInt(m.StoreTimestamp, 10) {
 			t.Errorf("%s was delivered at %d, it was due at %s", m.Body, m.StoreTimestamp, m.GetProperty("TIMER_OUT_MS"))
 		}
+	}
+}
+
+func TestTheDelayOfATransactionBeginsWithItsCommitOverKills(t *testing.T) {
+	t.Parallel()
+	if ranElsewhere(t) {
+		return
+	}
+	s := startServer(t, transactionSettings...)
+	const topic, wait = "e2e-delayed-transactions", 3 * time.Second
+	createTopic(t, s, topic)
+	stored, restarted := make(chan struct{}), make(chan struct{})
+	var committed atomic.Int64
+	a := &ledger{}
+	a.execute = func(string) primitive.LocalTransactionState {
+		close(stored)
+		<-restarted
+		return primitive.UnknowState
+	}
+	a.check = func(string) primitive.LocalTransactionState {
+		committed.CompareAndSwap(0, time.Now().UnixMilli())
+		return primitive.CommitMessageState
+	}
+	p := newTransactionProducer(t, s, a)
+	sent := make(chan error, 1)
+	go func() {
+		_, err := p.SendMessageInTransaction(t.Context(), delayed(topic, "once", "TIMER_DELAY_MS", strconv.FormatInt(wait.Milliseconds(), 10)))
+		sent <- err
+	}()
+	await(t, "local transaction", stored)
+	s.kill()
+	s.restart()
+	close(restarted)
+	if err := await(t, "end of the send", sent); err != nil {
+		t.Fatal(err)
+	}
+	awaitNoHalves(t, s) // it is committed when the broker asks
+	s.kill()
+	s.restart()
+	awaitRoute(t, s, topic)
+	in := newInbox(t, s, "e2e-delayed-transactions-group", topic, "*")
+	in.expect("once")
+	m := in.messages()[0]
+	if early := committed.Load() + wait.Milliseconds() - m.StoreTimestamp; early > 0 {
+		t.Errorf("the message was delivered %d ms early", early)
+	}
+	if m.GetProperty(primitive.PropertyTransactionPrepared) != "true" || m.PreparedTransactionOffset == 0 || m.GetProperty("TIMER_DEQUEUE_MS") == "" {
+		t.Errorf("properties %v, prepared at %d", m.GetProperties(), m.PreparedTransactionOffset)
 	}
 }

@@ -27,6 +27,15 @@ const ReservedBytes = 2 * (len(propertyEnqueued) + len("9223372036854775807") + 
 func (p Plan) AppendProperties(dst []byte, realTopic string, realQueue uint32) []byte {
 	dst = record.AppendProperty(dst, propertyRealTopic, realTopic)
 	dst = record.AppendNumber(dst, propertyRealQueue, int64(realQueue))
+	return p.AppendDue(dst)
+}
+
+// DueBytes is the most that AppendDue appends.
+const DueBytes = len(propertyTimerOut) + len("9223372036854775807") + 2
+
+// AppendDue appends to the properties when the message is due, if it waits for
+// a time.
+func (p Plan) AppendDue(dst []byte) []byte {
 	if p.Timed() {
 		dst = record.AppendNumber(dst, propertyTimerOut, p.Due)
 	}

@@ -2,6 +2,7 @@ package delay
 
 import (
 	"fmt"
+	"math"
 	"strconv"
 	"time"
 
@@ -64,6 +65,14 @@ func (r *Rules) Plan(known *record.Known, now int64) (Plan, error) {
 			ErrNotAllowed, wait/1000, int64(r.Longest/time.Second))
 	}
 	return Plan{Topic: TimerTopic, Due: now + wait}, nil
+}
+
+// PlanCommitted decides about a half message that is committed at now. Its
+// delay begins only then. It was allowed when the message was sent, so it is
+// kept however long it is by now.
+func (r *Rules) PlanCommitted(known *record.Known, now int64) (Plan, error) {
+	lenient := Rules{Levels: r.Levels, Longest: math.MaxInt64}
+	return lenient.Plan(known, now)
 }
 
 // Level is the plan of a message with a delay level of 1 or more.

@@ -64,6 +64,19 @@ func TestWhatAMessageCannotWaitForIsRefused(t *testing.T) {
 	}
 }
 
+func TestACommittedDelayIsKeptThoughTheLongestIsShorterByNow(t *testing.T) {
+	t.Parallel()
+	known := record.Properties("TIMER_DELAY_SEC\x01259200\x02").Known()
+	short := &Rules{Levels: MustParseLevels("1s"), Longest: time.Second}
+	if got, err := short.PlanCommitted(&known, now); err != nil || got != (Plan{Topic: TimerTopic, Due: now + 259_200_000}) {
+		t.Errorf("%+v, %v", got, err)
+	}
+	known = record.Properties("DELAY\x012\x02").Known()
+	if got, err := short.PlanCommitted(&known, now); err != nil || got != (Plan{Topic: LevelTopic, Due: now + 1000}) {
+		t.Errorf("%+v, %v", got, err)
+	}
+}
+
 func TestLevelsAreReadAsRocketMQWritesThem(t *testing.T) {
 	t.Parallel()
 	levels, err := ParseLevels(" 1s  2m 3h 4d")
