@@ -53,7 +53,7 @@ var requirements = map[int32]requirement{
 	remoting.RequestLitePullMessage:         needs(topicIn("topic", sub), groupIn("consumerGroup")),
 	remoting.RequestQueryConsumerOffset:     needs(topicIn("topic", sub), groupIn("consumerGroup")),
 	remoting.RequestUpdateConsumerOffset:    needs(topicIn("topic", sub), groupIn("consumerGroup")),
-	remoting.RequestConsumerSendMessageBack: needs(groupIn("group")),
+	remoting.RequestConsumerSendMessageBack: needs(topicIn("originTopic", sub), groupIn("group")),
 	remoting.RequestGetConsumerListByGroup:  needs(groupIn("consumerGroup")),
 	remoting.RequestUnregisterClient:        needs(groupIn("consumerGroup").ifThere()),
 	remoting.RequestHeartBeat:               {body: heartbeatNeeds},

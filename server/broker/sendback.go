@@ -23,6 +23,7 @@ const firstRetryLevel = 3
 type sentBack struct {
 	position event.Position
 	group    string
+	topic    string // as the consumer knows it, "" where the client gives none
 	level    int64  // of the delay; 0 lets the broker choose, less sends to the dead letters
 	id       string // unique key or message id, "" where the client gives none
 	triesMax int64  // less than 0 for the group's
@@ -35,7 +36,8 @@ func readSentBack(cmd *remoting.Command) (s sentBack, err error) {
 		return s, refuse(remoting.ResponseInvalidParameter,
 			"offset [%s] and delayLevel [%s] must be the message's position in the log and a number", cmd.Text("offset"), cmd.Text("delayLevel"))
 	}
-	s = sentBack{position: event.Position(position), group: cmd.Text("group"), level: level, id: cmd.Text("originMsgId"), triesMax: -1}
+	s = sentBack{position: event.Position(position), group: cmd.Text("group"), topic: cmd.Text("originTopic"),
+		level: level, id: cmd.Text("originMsgId"), triesMax: -1}
 	if tries, given := cmd.Int("maxReconsumeTimes"); given && cmd.Version >= versionMaxReconsume {
 		s.triesMax = tries
 	}
@@ -117,12 +119,22 @@ func (b *Broker) handledMessage(s *sentBack) (r record.Record, err error) {
 		return r, missing
 	case err != nil:
 		return r, err
+	case !s.mayBeOf(r.Topic):
+		return r, refuse(remoting.ResponseSystemError, "look message by offset failed, %d: it is no message of topic[%.*s]",
+			s.position, event.NameBytesMax, s.topic)
 	case s.id != "" && s.id != string(record.Properties(r.Properties).Known().UniqueKey) &&
 		s.id != string(record.AppendMessageID(nil, r.StoreHost, int64(s.position))):
 		return r, refuse(remoting.ResponseSystemError, "look message by offset failed, %d: it is another message than [%.*s]",
 			s.position, event.NameBytesMax, s.id)
 	}
 	return r, nil
+}
+
+// mayBeOf reports whether a consumer may have got the message from a topic:
+// the one that it names, for which access control asks, or its group's retry
+// topic. A consumer names the original topic of what it got from there.
+func (s *sentBack) mayBeOf(topic []byte) bool {
+	return s.topic == "" || s.topic == string(topic) || retryPrefix+s.group == string(topic)
 }
 
 // withTopic calls then with a topic that may be sent to, which is created

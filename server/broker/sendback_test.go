@@ -55,7 +55,7 @@ func TestAMessageSentBackToTheDeadLettersKeepsWhatItIs(t *testing.T) {
 			t.Errorf("property %s is %q, want %q", name, got, want)
 		}
 	}
-	h.want(h.call(remoting.RequestConsumerSendMessageBack, backFields(dead.Position, "", "-1"), nil), remoting.ResponseSuccess)
+	h.want(h.call(remoting.RequestConsumerSendMessageBack, backFields(dead.Position, "", "-1").with("originTopic", "%DLQ%CG"), nil), remoting.ResponseSuccess)
 	records := h.decodeAll(h.want(h.pull(pullFields(0, 0).with("topic", "%DLQ%CG")), remoting.ResponseSuccess).Body)
 	if origin, _ := record.Properties(records[1].Properties).Get("ORIGIN_MESSAGE_ID"); records[1].ReconsumeTimes != 2 ||
 		string(origin) != string(record.AppendMessageID(nil, storeHost, m.Position)) {
@@ -84,6 +84,24 @@ func TestAMessageSentBackWaitsForItsNextTry(t *testing.T) {
 			}
 		})
 	}
+}
+
+func TestAMessageFromTheRetryTopicIsSentBackByItsOriginalTopic(t *testing.T) {
+	t.Parallel()
+	h := start(t, nil)
+	h.createGroup(defaultGroup("CG"))
+	h.createTopic(*retryTopic("%RETRY%CG"))
+	h.want(h.call(remoting.RequestSendMessageV2, sendFields(0).with("b", "%RETRY%CG").with("i", "UNIQ_KEY\x01U1\x02RETRY_TOPIC\x01T\x02"), []byte("body")), remoting.ResponseSuccess)
+	retried := h.only("%RETRY%CG")
+	for i, topic := range []string{"T", "%RETRY%CG", ""} {
+		back := backFields(retried.Position, "U1", "-1").with("originTopic", topic)
+		h.want(h.call(remoting.RequestConsumerSendMessageBack, back, nil), remoting.ResponseSuccess)
+		if _, next := h.log.Bounds(event.Queue{Topic: h.topicID("%DLQ%CG")}); next != event.Offset(i+1) {
+			t.Errorf("named %q: %d dead letters, want %d", topic, next, i+1)
+		}
+	}
+	h.createGroup(defaultGroup("stranger"))
+	h.want(h.call(remoting.RequestConsumerSendMessageBack, backFields(retried.Position, "U1", "-1").with("group", "stranger"), nil), remoting.ResponseSystemError)
 }
 
 func TestTriesEndAsTheConsumerOrItsGroupSays(t *testing.T) {
@@ -125,6 +143,8 @@ func TestWhatCanNotBeSentBackIsRefused(t *testing.T) {
 		"an event that is no message":   {back.with("offset", "0"), remoting.ResponseSystemError},
 		"behind the end":                {back.with("offset", "99999999"), remoting.ResponseSystemError},
 		"another message":               {back.with("originMsgId", "U2"), remoting.ResponseSystemError},
+		"a message of another topic":    {back.with("originTopic", "other"), remoting.ResponseSystemError},
+		"as if from the retry topic":    {back.with("originTopic", "%RETRY%CG"), remoting.ResponseSystemError},
 		"a group that wants no retries": {back.with("group", "none"), remoting.ResponseSuccess},
 	} {
 		if got := h.call(remoting.RequestConsumerSendMessageBack, c.fields, nil); got.Code != c.code {
