@@ -15,7 +15,7 @@ func TestCommandNamesAllTools(t *testing.T) {
 	if err := cmd.Execute(); err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{"send", "pull", "e2e", "floor", "baseline"} {
+	for _, name := range []string{"send", "pull", "e2e", "floor", "baseline", "due", "log"} {
 		if !strings.Contains(out.String(), "\n  "+name+" ") {
 			t.Errorf("%s is missing in\n%s", name, out.String())
 		}

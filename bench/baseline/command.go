@@ -61,6 +61,8 @@ func (o *Options) addFlags(cmd *cobra.Command) {
 	f.StringVar(&o.Dir, "dir", "bin", "directory on the disk to measure; data is removed afterwards")
 	f.IntVar(&o.Port, "port", 20900, "first of the ports that the servers listen on")
 	f.StringVar(&o.Apogee, "apogee", "", "Apogee's binary (default: this one)")
+	f.StringVar(&o.Other, "other", "", "another build of Apogee for the server other, to compare with")
+	f.Int64Var(&o.Pending, "pending", 10_000_000, "messages that wait at once, of the rows pending and pendingrestart")
 	f.StringArrayVar(&o.ApogeeSettings, "apogee-set", nil, "more settings for Apogee's server, key=value")
 }
 
@@ -75,8 +77,13 @@ func (o *Options) complete() error {
 	if o.Apogee == "" {
 		o.Apogee = self
 	}
-	if o.Apogee, err = filepath.Abs(o.Apogee); err != nil {
-		return fmt.Errorf("run baseline: %w", err)
+	for _, path := range []*string{&o.Apogee, &o.Other} {
+		if *path == "" {
+			continue
+		}
+		if *path, err = filepath.Abs(*path); err != nil {
+			return fmt.Errorf("run baseline: %w", err)
+		}
 	}
 	return nil
 }

@@ -15,6 +15,7 @@ const (
 	Floor    = "floor"
 	Gathered = "floor, gathered"
 	Apogee   = "Apogee"
+	Other    = "Apogee, other build"
 )
 
 // Where an instance's ports are in its range. A broker also takes the port two
@@ -45,9 +46,11 @@ func newContender(name string, o *Options) (contender, error) {
 	case "gathered":
 		return contender{Gathered, false, o.startFloor("gathered")}, nil
 	case "apogee":
-		return contender{Apogee, true, o.startApogee}, nil
+		return contender{Apogee, true, o.startApogee(o.Apogee)}, nil
+	case "other":
+		return contender{Other, true, o.startApogee(o.Other)}, nil
 	}
-	return contender{}, fmt.Errorf("run baseline: server %q: allowed are rocketmq, floor, gathered and apogee", name)
+	return contender{}, fmt.Errorf("run baseline: server %q: allowed are rocketmq, floor, gathered, apogee and other", name)
 }
 
 // open starts an instance and waits until it serves.
@@ -56,7 +59,8 @@ func (c *contender) open(ctx context.Context, at place) (*instance, error) {
 		return nil, fmt.Errorf("start %s: %w", c.name, err)
 	}
 	i := &instance{name: fmt.Sprintf("%s %s", c.name, at.flush), dir: at.dir}
-	began, err := c.start(ctx, i, at)
+	i.start = func(ctx context.Context) (time.Time, error) { return c.start(ctx, i, at) }
+	began, err := i.start(ctx)
 	if err != nil {
 		return i, err
 	}
@@ -79,21 +83,23 @@ func (o *Options) startFloor(answers string) func(context.Context, *instance, pl
 }
 
 // apogeeArguments is the command line of Apogee's server.
-func (o *Options) apogeeArguments(at place) []string {
+func (o *Options) apogeeArguments(binary string, at place) []string {
 	settings := []string{
 		"listenPort=" + strconv.Itoa(at.port+brokerPortAt), "namesrvListenPort=" + strconv.Itoa(at.port+nameserverPortAt),
 		"adminListenPort=" + strconv.Itoa(at.port+adminPortAt), "brokerIP1=127.0.0.1",
 		"storePathRootDir=" + filepath.Join(at.dir, "store"), "flushDiskType=" + string(at.flush),
 	}
-	argv := []string{o.Apogee, "server"}
+	argv := []string{binary, "server"}
 	for _, s := range append(settings, o.ApogeeSettings...) {
 		argv = append(argv, "--set", s)
 	}
 	return argv
 }
 
-func (o *Options) startApogee(_ context.Context, i *instance, at place) (time.Time, error) {
-	i.address, i.nameserver = loopback(at.port+brokerPortAt), loopback(at.port+nameserverPortAt)
-	began := time.Now()
-	return began, i.add("apogee.out", o.apogeeArguments(at)...)
+func (o *Options) startApogee(binary string) func(context.Context, *instance, place) (time.Time, error) {
+	return func(_ context.Context, i *instance, at place) (time.Time, error) {
+		i.address, i.nameserver = loopback(at.port+brokerPortAt), loopback(at.port+nameserverPortAt)
+		began := time.Now()
+		return began, i.add("apogee.out", o.apogeeArguments(binary, at)...)
+	}
 }

@@ -16,6 +16,8 @@ func (o *Options) settings() []string {
 		"The floor is a TCP server that parses the frame and answers, each request with a write of its own: for SYNC_FLUSH after one merged direct write and one fdatasync of all that waits, for ASYNC_FLUSH after the write alone. The gathered floor writes the answers of a connection together.",
 		fmt.Sprintf("The cold backlog has %.1f GiB in 8 queues that were written in turn; the broker was killed and started again before it was read.", float64(o.BacklogBytes)/(1<<30)),
 		"With many queues all topics were created first, the nameserver had to know all routes, and was asked for each of them every 30 s during the load.",
+		"A transaction counts when its message is in its queue; the half message is sent and, when that is answered, committed one-way, as clients do. What is delayed by a level is delivered while the load goes on.",
+		fmt.Sprintf("%d messages were stored to wait, due in one hour to 25; the server was killed and started again with them.", o.Pending),
 		"Ratios are taken within a round.",
 	}
 }
@@ -24,11 +26,11 @@ func (o *Options) settings() []string {
 func (r *runner) commands() []string {
 	o := r.options
 	line := func(arguments []string) string { return filepath.Base(o.Self) + " " + strings.Join(arguments, " ") }
-	commands := []string{fmt.Sprintf("%s --rounds %d --connections %d --duration %v --warmup %v --settle %v --heap %s --backlog-bytes %d --servers %s --rows %s",
-		line([]string{"bench", "baseline"}), o.Rounds, o.Connections, o.Duration, o.Warmup, o.Settle, o.Heap, o.BacklogBytes, strings.Join(o.Servers, ","), strings.Join(o.Rows, ","))}
+	commands := []string{fmt.Sprintf("%s --rounds %d --connections %d --duration %v --warmup %v --settle %v --heap %s --backlog-bytes %d --pending %d --servers %s --rows %s",
+		line([]string{"bench", "baseline"}), o.Rounds, o.Connections, o.Duration, o.Warmup, o.Settle, o.Heap, o.BacklogBytes, o.Pending, strings.Join(o.Servers, ","), strings.Join(o.Rows, ","))}
 	for i := range r.rows {
 		row := &r.rows[i]
-		if row.kind == startRow || row.kind == restartRow {
+		if row.isStart() {
 			continue
 		}
 		if row.kind == pacedColdRow {

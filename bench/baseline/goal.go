@@ -31,6 +31,14 @@ const (
 	restartMost    = 3    // seconds
 	queues10k      = 0.9  // of the rate with 8 queues
 	queues100k     = 0.8
+
+	transactionRate = 3    // of RocketMQ's
+	delayRate       = 2    // of RocketMQ's
+	dueMost         = 5    // seconds until all are delivered
+	dueTailMost     = 3    // p99.9 of sends without
+	pendingMost     = 400  // MB
+	otherRate       = 0.95 // of another build's
+	otherCPUMost    = 1.05 // CPU per message of another build's
 )
 
 // goals are all goals, in the order of the table.
@@ -62,6 +70,8 @@ func allGoals() []goal {
 		least("batchsync", Rate, RocketMQ, batchRate), least("batchasync", Rate, RocketMQ, batchRate),
 		least("pull", Rate, RocketMQ, pullRate),
 		most("sync64", Resident, RocketMQ, residentMost), most("async64", Resident, RocketMQ, residentMost),
+		least("transactions", Rate, RocketMQ, transactionRate),
+		least("delaylevel", Rate, RocketMQ, delayRate), least("delaytime", Rate, RocketMQ, delayRate),
 		within("pullcold", Rate, "pull", coldRate, "msg/s of a cold backlog against a warm one"),
 		goal{title: "bytes read from disk per byte delivered, cold backlog", of: subject{"pullcold", Apogee, ReadPerByte}, limit: coldReadMost, atMost: true},
 		upper(within("pacedcold", P999, "paced", coldTailMost, "p99.9 of sends while consumers read a cold backlog, against without")),
@@ -69,10 +79,18 @@ func allGoals() []goal {
 		within("queues10kwide", Rate, "queues8", queues10k, "msg/s, 10,000 queues as 10 topics × 1,000: against 8 queues"),
 		within("queues100k", Rate, "queues8", queues100k, "msg/s, 100,000 queues as 12,500 topics × 8: against 8 queues"),
 		within("queues100kwide", Rate, "queues8", queues100k, "msg/s, 100,000 queues as 100 topics × 1,000: against 8 queues"),
+		goal{title: "seconds until 100,000 messages that become due at once are delivered", of: subject{"due", Apogee, DueSeconds}, limit: dueMost, atMost: true},
+		goal{title: "messages of those delivered before their time", of: subject{"due", Apogee, Early}, atMost: true},
+		goal{title: "p99.9 of 10,000 sends a second meanwhile, against without", of: subject{"due", Apogee, DueTail}, limit: dueTailMost, atMost: true},
+		goal{title: "MB resident at most while messages are stored that wait", of: subject{"pending", Apogee, Resident}, limit: pendingMost, atMost: true},
+		goal{title: "MB resident at rest after a start with them", of: subject{"pendingrestart", Apogee, IdleResident}, limit: pendingMost, atMost: true},
 		goal{title: "seconds until a server with the backlog serves after kill -9", of: subject{"restart", Apogee, StartSeconds}, limit: restartMost, atMost: true},
 		goal{title: "seconds until an empty server serves", of: subject{"start", Apogee, StartSeconds}, limit: startMost, atMost: true},
 		goal{title: "MB resident at rest", of: subject{"start", Apogee, IdleResident}, limit: idleMost, atMost: true},
 	)
+	for _, name := range []string{"sync64", "sync256", "async64"} {
+		all = append(all, least(name, Rate, Other, otherRate), most(name, CPU, Other, otherCPUMost))
+	}
 	return all
 }
 

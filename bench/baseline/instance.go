@@ -47,6 +47,8 @@ type instance struct {
 	startTime   time.Duration
 	restartTime time.Duration // after kill -9, with the backlog
 	idleMemory  load.Memory
+	// start runs its server, at first or again.
+	start func(ctx context.Context) (began time.Time, err error)
 }
 
 func (i *instance) server() *process { return i.processes[len(i.processes)-1] }
@@ -114,6 +116,25 @@ func (i *instance) idle(ctx context.Context, rest time.Duration) error {
 	var err error
 	i.idleMemory, err = load.ReadMemory(i.server().pid())
 	return err
+}
+
+// restart kills the server and starts it again: after that nothing is in its
+// memory. It notes how long that took.
+func (i *instance) restart(ctx context.Context, rest time.Duration) error {
+	if err := i.server().end(); err != nil {
+		return err
+	}
+	i.processes = i.processes[:len(i.processes)-1]
+	unix.Sync()
+	began, err := i.start(ctx)
+	if err != nil {
+		return err
+	}
+	if err := i.awaitService(ctx, began); err != nil {
+		return err
+	}
+	i.restartTime = i.startTime
+	return i.idle(ctx, rest)
 }
 
 // pause stops the server from running; resume lets it go on.

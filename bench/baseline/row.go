@@ -27,18 +27,25 @@ type stage string
 const (
 	backlogStage stage = "backlog" // has a backlog larger than all caches
 	queuesStage  stage = "queues"  // gets many topics
+	waitingStage stage = "waiting" // gets messages that wait
 )
 
 type kind uint8
 
 const (
-	sendRow      kind = iota
-	pullRow           // warm: what is read was just written
-	startRow          // start of an empty server, and its memory at rest
-	restartRow        // start with the backlog after kill -9
-	coldRow           // drain the backlog once
-	pacedRow          // open-loop sends at a fixed rate
-	pacedColdRow      // the same while consumers read the backlog
+	sendRow           kind = iota
+	pullRow                // warm: what is read was just written
+	startRow               // start of an empty server, and its memory at rest
+	restartRow             // start with the backlog after kill -9
+	coldRow                // drain the backlog once
+	pacedRow               // open-loop sends at a fixed rate
+	pacedColdRow           // the same while consumers read the backlog
+	transactionRow         // half messages, each committed
+	levelRow               // messages that are delayed by a level, and delivered meanwhile
+	timedRow               // messages that are due long after
+	dueRow                 // many messages that become due at once, beside open-loop sends
+	pendingRow             // very many messages that wait
+	pendingRestartRow      // start with them after kill -9
 )
 
 const (
@@ -51,10 +58,18 @@ const (
 	backlogTopic       = "baseline-backlog"
 	backlogRecordBytes = 1024 + 256 // of a message in the log, about
 	pacedRate          = 10_000     // messages a second: a fraction of what the machine can do
+
+	dueMessages     = 100_000
+	pendingInFlight = 256
+	pendingBytes    = 100       // of a body
+	timedAfter      = time.Hour // until the messages of a timed row are due
+	pendingSpread   = 24 * time.Hour
 )
 
 // isStart tells rows that measure a start from those that measure a load.
-func (r *row) isStart() bool { return r.kind == startRow || r.kind == restartRow }
+func (r *row) isStart() bool {
+	return r.kind == startRow || r.kind == restartRow || r.kind == pendingRestartRow
+}
 
 // rows are all rows, in the order of the table.
 var rows = []row{
@@ -67,6 +82,9 @@ var rows = []row{
 	{name: "batchsync", title: "SYNC_FLUSH, batches of 32 × 256 B, 64 in flight", flush: SyncFlush, inFlight: 64, batch: 32, size: 256},
 	{name: "batchasync", title: "ASYNC_FLUSH, batches of 32 × 256 B, 64 in flight", flush: AsyncFlush, inFlight: 64, batch: 32, size: 256},
 	{name: "pull", title: "pull, 8 consumers, 32 per pull, warm", flush: AsyncFlush, kind: pullRow},
+	{name: "transactions", title: "SYNC_FLUSH, 64 transactions in flight, committed", flush: SyncFlush, kind: transactionRow, inFlight: 64, batch: 1, size: 1024},
+	{name: "delaylevel", title: "SYNC_FLUSH, 64 in flight, delayed by level 1 (1 s)", flush: SyncFlush, kind: levelRow, inFlight: 64, batch: 1, size: 1024},
+	{name: "delaytime", title: "SYNC_FLUSH, 64 in flight, due an hour later", flush: SyncFlush, kind: timedRow, inFlight: 64, batch: 1, size: 1024},
 	{name: "pullcold", title: "pull of a cold backlog, 8 queues side by side", flush: SyncFlush, kind: coldRow, alone: backlogStage},
 	{name: "paced", title: "SYNC_FLUSH, 10,000 sends a second, from due time", flush: SyncFlush, kind: pacedRow, alone: backlogStage},
 	{name: "pacedcold", title: "the same while 8 consumers read a cold backlog", flush: SyncFlush, kind: pacedColdRow, alone: backlogStage},
@@ -75,6 +93,9 @@ var rows = []row{
 	queuesRow("queues10kwide", "10,000 queues as 10 topics × 1,000", 10, 1000),
 	queuesRow("queues100k", "100,000 queues as 12,500 topics × 8", 12_500, 8),
 	queuesRow("queues100kwide", "100,000 queues as 100 topics × 1,000", 100, 1000),
+	{name: "due", title: "SYNC_FLUSH, 10,000 sends a second while 100,000 messages become due", flush: SyncFlush, kind: dueRow, alone: waitingStage},
+	{name: "pending", title: "SYNC_FLUSH, 256 in flight, bodies of 100 B, all to wait", flush: SyncFlush, kind: pendingRow, inFlight: pendingInFlight, batch: 1, size: pendingBytes, alone: waitingStage},
+	{name: "pendingrestart", title: "start with them after kill -9", flush: SyncFlush, kind: pendingRestartRow, alone: waitingStage},
 	{name: "restart", title: "start with the backlog after kill -9", flush: SyncFlush, kind: restartRow, alone: backlogStage},
 	{name: "start", title: "start of an empty server; memory at rest", flush: SyncFlush, kind: startRow},
 }
@@ -120,6 +141,18 @@ func (o *Options) arguments(r *row) []string {
 	case pacedRow, pacedColdRow:
 		return []string{"bench", "e2e", "--topic", "baseline-paced", "--rates", strconv.Itoa(pacedRate), "--queues", strconv.Itoa(queues),
 			"--warmup", o.Warmup.String(), "--duration", o.Duration.String()}
+	case dueRow:
+		return o.common([]string{"bench", "due", "--topic", "baseline-due", "--messages", strconv.Itoa(dueMessages), "--rate", strconv.Itoa(pacedRate)},
+			queues, o.Warmup, o.Duration)
+	case transactionRow:
+		return append(o.sendArguments(r, "baseline-"+r.name, o.Warmup, o.Duration), "--kind", "transactional")
+	case levelRow:
+		return append(o.sendArguments(r, "baseline-"+r.name, o.Warmup, o.Duration), "--kind", "delayed", "--delay-level", "1")
+	case timedRow:
+		return append(o.sendArguments(r, "baseline-"+r.name, o.Warmup, o.Duration), "--kind", "delayed", "--deliver-after", timedAfter.String())
+	case pendingRow:
+		return append(o.sendArguments(r, "baseline-"+r.name, 0, longestLoad), "--kind", "delayed", "--deliver-after", timedAfter.String(),
+			"--deliver-spread", pendingSpread.String(), "--messages", strconv.FormatInt(o.Pending, 10))
 	}
 	return o.sendArguments(r, "baseline-"+r.name, o.Warmup, o.Duration)
 }

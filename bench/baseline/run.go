@@ -14,6 +14,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/apogeemq/apogee/bench/due"
 	"github.com/apogeemq/apogee/bench/e2e"
 	"github.com/apogeemq/apogee/bench/load"
 )
@@ -22,8 +23,9 @@ import (
 type Options struct {
 	Self           string   // this binary: load generator and floor
 	Apogee         string   // the binary to measure
+	Other          string   // another build of it, to compare with
 	ApogeeSettings []string // more key=value for its server
-	Servers        []string // rocketmq, floor, apogee; in the order of measuring
+	Servers        []string // rocketmq, floor, gathered, apogee, other; in the order of measuring
 	Rows           []string
 	Rounds         int
 	Connections    int           // of each load
@@ -34,6 +36,7 @@ type Options struct {
 	Heap           string        // of RocketMQ's broker, as -Xmx takes it
 	Cache          string        // where RocketMQ's jars are kept
 	BacklogBytes   int64         // of the backlog for cold reads and the start after kill -9
+	Pending        int64         // messages that wait at once
 	Dir            string        // where data goes, in a directory of the run's own
 	Port           int           // the first of the ports that are used
 	Logger         *slog.Logger
@@ -53,6 +56,8 @@ func (o *Options) check() error {
 		return fmt.Errorf("run baseline: port %d: allowed are 1024 to 60000", o.Port)
 	case o.BacklogBytes < backlogBytesMin:
 		return fmt.Errorf("run baseline: a backlog of %d bytes: at least %d are needed, several times what caches hold", o.BacklogBytes, backlogBytesMin)
+	case o.Pending < 1:
+		return fmt.Errorf("run baseline: %d messages that wait: at least 1 is needed", o.Pending)
 	case len(o.Servers) == 0 || len(o.Rows) == 0:
 		return errors.New("run baseline: at least one server and one row are needed")
 	}
@@ -76,6 +81,7 @@ type runner struct {
 	dir        string
 	load       loader
 	paced      pacer
+	due        func(ctx context.Context, arguments []string) (*due.Results, error)
 }
 
 // Run measures all rows on all servers. It ends what it has started, however
@@ -84,7 +90,7 @@ func Run(ctx context.Context, o *Options) (results *Results, err error) {
 	if err := o.check(); err != nil {
 		return nil, err
 	}
-	r := &runner{options: o, load: o.runSelf, paced: o.runPaced}
+	r := &runner{options: o, load: o.runSelf, paced: o.runPaced, due: o.runDue}
 	if r.rows, err = selectRows(o.Rows); err != nil {
 		return nil, err
 	}
@@ -139,6 +145,11 @@ func (r *runner) prepare(ctx context.Context, results *Results) error {
 				return fmt.Errorf("run baseline: %w: build Apogee first, or leave apogee out of --servers", err)
 			}
 			results.Software = append(results.Software, "Apogee "+revision(o.Apogee))
+		case Other:
+			if _, err := os.Stat(o.Other); err != nil {
+				return fmt.Errorf("run baseline: %w: name the binary with --other, or leave other out of --servers", err)
+			}
+			results.Software = append(results.Software, "The other build of Apogee: "+revision(o.Other))
 		}
 	}
 	return os.MkdirAll(o.Dir, 0o755)
@@ -239,7 +250,12 @@ func (r *runner) sample(ctx context.Context, row *row, i *instance) (s Sample, e
 	if row.kind == startRow {
 		return Sample{Start: &Start{Seconds: i.startTime.Seconds(), IdleBytes: i.idleMemory.Resident}}, nil
 	}
-	if row.kind == restartRow {
+	if row.kind == pendingRestartRow {
+		if err := errors.Join(i.resume(), r.restart(ctx, i), i.pause()); err != nil {
+			return s, err
+		}
+	}
+	if row.kind == restartRow || row.kind == pendingRestartRow {
 		return Sample{Start: &Start{Seconds: i.restartTime.Seconds(), IdleBytes: i.idleMemory.Resident}}, nil
 	}
 	unix.Sync()
@@ -250,6 +266,8 @@ func (r *runner) sample(ctx context.Context, row *row, i *instance) (s Sample, e
 	switch row.kind {
 	case pacedRow, pacedColdRow:
 		return r.samplePaced(ctx, row, i)
+	case dueRow:
+		return r.sampleDue(ctx, row, i)
 	case pullRow:
 		if _, err := r.load(ctx, addressed(r.options.fillArguments(), i)); err != nil {
 			return s, fmt.Errorf("fill the topic to pull from: %w", err)

@@ -17,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/apogeemq/apogee/bench/due"
 	"github.com/apogeemq/apogee/bench/e2e"
 	"github.com/apogeemq/apogee/bench/floor"
 	"github.com/apogeemq/apogee/bench/load"
@@ -70,7 +71,7 @@ func newFakeRun(t *testing.T, rowNames ...string) *fakeRun {
 	}
 	f.runner = runner{
 		options: &Options{Logger: slog.New(slog.DiscardHandler), Settle: time.Second, Warmup: time.Second, Duration: time.Second, Port: 20900},
-		rows:    selected, dir: t.TempDir(), load: f.takeLoad, paced: f.takePaced,
+		rows:    selected, dir: t.TempDir(), load: f.takeLoad, paced: f.takePaced, due: f.takeDue,
 		contenders: []contender{{RocketMQ, true, start}, {Floor, false, start}, {Apogee, true, start}},
 	}
 	return f
@@ -83,6 +84,15 @@ func (f *fakeRun) takePaced(ctx context.Context, arguments []string) (*e2e.Sampl
 		return nil, err
 	}
 	return &e2e.Sample{PerSecond: r.MessagesPerSecond, Send: load.Latency{P999: 2}}, nil
+}
+
+// takeDue takes a load in which many messages become due.
+func (f *fakeRun) takeDue(ctx context.Context, arguments []string) (*due.Results, error) {
+	s, err := f.takePaced(ctx, arguments)
+	if err != nil {
+		return nil, err
+	}
+	return &due.Results{Seconds: 1.5, During: *s, Without: e2e.Sample{Send: load.Latency{P999: 0.5}}}, nil
 }
 
 // takeLoad notes a load and checks that no other server can run meanwhile.
@@ -214,6 +224,37 @@ func TestLargeAmountsAreMeasuredOnApogeeAlone(t *testing.T) {
 	f.checkEnded()
 }
 
+func TestWhatWaitsIsMeasuredOnBrokersAndLargeAmountsOnApogeeAlone(t *testing.T) {
+	t.Parallel()
+	needProc(t)
+	f := newFakeRun(t, "transactions", "delaylevel", "delaytime", "due", "pending", "pendingrestart")
+	round, err := f.round(t.Context(), 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []string{"baseline-warmup on RocketMQ SYNC_FLUSH", "baseline-warmup on Apogee SYNC_FLUSH"}
+	for _, name := range []string{"transactions", "delaylevel", "delaytime"} {
+		want = append(want, "baseline-"+name+" on RocketMQ SYNC_FLUSH", "baseline-"+name+" on Apogee SYNC_FLUSH")
+	}
+	want = append(want, "baseline-warmup on Apogee SYNC_FLUSH", "baseline-due on Apogee SYNC_FLUSH", "baseline-pending on Apogee SYNC_FLUSH")
+	if !reflect.DeepEqual(f.loads, want) {
+		t.Errorf("loads were\n%s", strings.Join(f.loads, "\n"))
+	}
+	if len(f.started) != 4 || f.starts != 5 { // the floor, too; it has no load
+		t.Errorf("%d starts of %d servers, want one of 4 twice", f.starts, len(f.started))
+	}
+	if s := round["pendingrestart"][Apogee].Start; s == nil || s.Seconds <= 0 || s.IdleBytes <= 0 {
+		t.Errorf("start with waiting messages: %+v", s)
+	}
+	s := round["due"][Apogee]
+	for m, want := range map[Measure]float64{DueSeconds: 1.5, DueTail: 4, Early: 0, P999: 2} {
+		if got, ok := s.value(m); !ok || got != want {
+			t.Errorf("measure %d is %v, want %v", m, got, want)
+		}
+	}
+	f.checkEnded()
+}
+
 func TestOnlyServersThatRowsNeedAreStarted(t *testing.T) {
 	t.Parallel()
 	needProc(t)
@@ -332,7 +373,7 @@ func script(t *testing.T, text string) string {
 
 func TestBadRunOptionsAreRefused(t *testing.T) {
 	t.Parallel()
-	good := Options{BacklogBytes: backlogBytesMin, Rounds: 1, Connections: 4, Duration: time.Second, Port: 20900, Servers: []string{"floor"}, Rows: []string{"sync1"}}
+	good := Options{BacklogBytes: backlogBytesMin, Pending: 1, Rounds: 1, Connections: 4, Duration: time.Second, Port: 20900, Servers: []string{"floor"}, Rows: []string{"sync1"}}
 	if err := good.check(); err != nil {
 		t.Fatal(err)
 	}
@@ -344,6 +385,7 @@ func TestBadRunOptionsAreRefused(t *testing.T) {
 		"servers":     func(o *Options) { o.Servers = nil },
 		"rows":        func(o *Options) { o.Rows = nil },
 		"backlog":     func(o *Options) { o.BacklogBytes = 1 << 20 },
+		"pending":     func(o *Options) { o.Pending = 0 },
 	} {
 		bad := good
 		change(&bad)
@@ -353,7 +395,7 @@ func TestBadRunOptionsAreRefused(t *testing.T) {
 	}
 	bad := good
 	bad.Servers = []string{"kafka"}
-	if _, err := Run(t.Context(), &bad); err == nil || !strings.Contains(err.Error(), "allowed are rocketmq, floor, gathered and apogee") {
+	if _, err := Run(t.Context(), &bad); err == nil || !strings.Contains(err.Error(), "allowed are rocketmq, floor, gathered, apogee and other") {
 		t.Errorf("error %v", err)
 	}
 	bad = good

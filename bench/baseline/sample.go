@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/apogeemq/apogee/bench/due"
 	"github.com/apogeemq/apogee/bench/e2e"
 	"github.com/apogeemq/apogee/bench/load"
 )
@@ -15,6 +16,7 @@ type Sample struct {
 	Start   *Start       `json:"start,omitempty"`
 	Paced   *e2e.Sample  `json:"paced,omitempty"`
 	Readers *load.Result `json:"readers,omitempty"` // of the backlog, beside the paced load
+	Due     *due.Results `json:"due,omitempty"`     // what became due beside the paced load
 }
 
 // Start is what the start row measures.
@@ -53,6 +55,10 @@ const (
 	StartSeconds                // until it serves
 	IdleResident                // MB
 	ReadPerByte                 // bytes read from disk per byte of records delivered
+	DueSeconds                  // until all that became due at once were delivered
+	DueTail                     // p99.9 of sends meanwhile against without
+	Early                       // messages delivered before their time
+	Arrived                     // messages a second that came into their queues, of those that waited
 )
 
 const megabyte = 1e6
@@ -68,6 +74,16 @@ func (s *Sample) value(m Measure) (float64, bool) {
 			return s.Start.Seconds, true
 		}
 		return float64(s.Start.IdleBytes) / megabyte, true
+	case DueSeconds, DueTail, Early:
+		if s.Due == nil {
+			return 0, false
+		}
+		return map[Measure]float64{DueSeconds: s.Due.Seconds, DueTail: s.Due.TailRatio(), Early: float64(s.Due.Early)}[m], true
+	case Arrived:
+		if s.Load == nil || s.Load.Arrived == 0 {
+			return 0, false
+		}
+		return float64(s.Load.Arrived) / s.Load.Seconds, true
 	case CPU, Resident, ReadPerByte:
 		if s.Paced != nil && m == CPU {
 			return s.Paced.ServerCPU, true

@@ -8,10 +8,9 @@ import (
 	"path/filepath"
 	"time"
 
-	"golang.org/x/sync/errgroup"
-	"golang.org/x/sys/unix"
-
+	"github.com/apogeemq/apogee/bench/due"
 	"github.com/apogeemq/apogee/bench/e2e"
+	"golang.org/x/sync/errgroup"
 )
 
 // enter returns the server of a stage; the first row of it starts the server.
@@ -26,14 +25,13 @@ func (r *runner) enter(ctx context.Context, c *contender, row *row, instances ma
 		instances[key] = i
 	}
 	if err == nil && row.alone == backlogStage {
-		err = r.fillBacklog(ctx, c, i, port)
+		err = r.fillBacklog(ctx, i)
 	}
 	return i, err
 }
 
-// fillBacklog writes the backlog, kills the server and starts it again: after
-// that nothing of the backlog is in its memory.
-func (r *runner) fillBacklog(ctx context.Context, c *contender, i *instance, port int) (err error) {
+// fillBacklog writes the backlog and starts the server again.
+func (r *runner) fillBacklog(ctx context.Context, i *instance) error {
 	if err := i.resume(); err != nil {
 		return err
 	}
@@ -41,24 +39,35 @@ func (r *runner) fillBacklog(ctx context.Context, c *contender, i *instance, por
 	if _, err := r.load(ctx, addressed(r.options.backlogArguments(), i)); err != nil {
 		return fmt.Errorf("write the backlog: %w", err)
 	}
-	if err := i.server().end(); err != nil {
-		return err
+	return errors.Join(r.restart(ctx, i), i.pause())
+}
+
+func (r *runner) restart(ctx context.Context, i *instance) error {
+	err := i.restart(ctx, r.options.Rest)
+	r.options.Logger.Info("started again", "server", i.name, "seconds", i.restartTime.Seconds(), "residentMB", i.idleMemory.Resident/megabyte)
+	return err
+}
+
+// sampleDue runs the load in which many messages become due at once.
+func (r *runner) sampleDue(ctx context.Context, row *row, i *instance) (s Sample, err error) {
+	s.Due, err = r.due(ctx, addressed(r.options.arguments(row), i))
+	if err == nil {
+		s.Paced = &s.Due.During
 	}
-	i.processes = i.processes[:len(i.processes)-1]
-	unix.Sync()
-	began, err := c.start(ctx, i, place{dir: i.dir, port: port, flush: SyncFlush})
+	return s, err
+}
+
+// runDue runs that load in a process of its own.
+func (o *Options) runDue(ctx context.Context, arguments []string) (*due.Results, error) {
+	output, err := o.output(ctx, arguments)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	if err := i.awaitService(ctx, began); err != nil {
-		return err
+	result := &due.Results{}
+	if err := json.Unmarshal(output, result); err != nil {
+		return nil, fmt.Errorf("run load %v: read its result: %w", arguments, err)
 	}
-	i.restartTime = i.startTime
-	r.options.Logger.Info("started again", "server", i.name, "seconds", i.restartTime.Seconds())
-	if err := i.idle(ctx, r.options.Rest); err != nil {
-		return err
-	}
-	return i.pause()
+	return result, nil
 }
 
 // samplePaced runs the open-loop load, alone or beside readers of the backlog.

@@ -20,6 +20,7 @@ func Render(r *Results) string {
 	}
 	fmt.Fprintf(&b, "\nEach cell is the median of %d rounds, with the smallest and the largest in brackets.\n\n", len(r.Rounds))
 	renderLoads(&b, r)
+	renderArrivals(&b, r)
 	renderStarts(&b, r)
 	renderGoals(&b, r)
 	b.WriteString("Commands; each load also had the address and the process id of its server:\n\n```\n")
@@ -50,6 +51,29 @@ func renderLoads(b *strings.Builder, r *Results) {
 		})
 	}
 	b.WriteByte('\n')
+}
+
+// renderArrivals tells how many of the messages that waited have come into
+// their queues while the load went on.
+func renderArrivals(b *strings.Builder, r *Results) {
+	first := true
+	for i := range rows {
+		row := &rows[i]
+		r.servers(row, func(server string) {
+			s := r.over(subject{row.name, server, Arrived})
+			if s.Count == 0 {
+				return
+			}
+			if first {
+				b.WriteString("| came into their queues meanwhile | server | msg/s |\n|---|---|--:|\n")
+				first = false
+			}
+			fmt.Fprintf(b, "| %s | %s | %s |\n", row.title, server, s)
+		})
+	}
+	if !first {
+		b.WriteByte('\n')
+	}
 }
 
 func renderStarts(b *strings.Builder, r *Results) {

@@ -53,9 +53,13 @@ const (
 // Field is one entry of a header's map.
 type Field struct{ Key, Value string }
 
+// FlagOneway says that a request gets no reply.
+const FlagOneway = 2
+
 // Request is a command before it is encoded.
 type Request struct {
 	Code   int32
+	Flag   uint8 // 0, or FlagOneway
 	Fields []Field
 }
 
@@ -131,7 +135,9 @@ func (h *Head) appendJSON(r Request) {
 		b = append(b, ':')
 		b = appendQuoted(b, f.Value)
 	}
-	b = append(b, `},"flag":0,"language":"GO","opaque":`...)
+	b = append(b, `},"flag":`...)
+	b = strconv.AppendUint(b, uint64(r.Flag), 10)
+	b = append(b, `,"language":"GO","opaque":`...)
 	h.opaqueAt = len(b)
 	b = strconv.AppendInt(b, OpaqueBase, 10)
 	b = append(b, `,"serializeTypeCurrentRPC":"JSON","version":`...)
@@ -154,7 +160,7 @@ func (h *Head) appendBinary(r Request) {
 	b = be.AppendUint16(b, protocolVersion)
 	h.opaqueAt = len(b)
 	b = be.AppendUint32(b, OpaqueBase)
-	b = be.AppendUint32(b, 0) // flag: request
+	b = be.AppendUint32(b, uint32(r.Flag))
 	b = be.AppendUint32(b, 0) // no remark
 	at := len(b)
 	b = be.AppendUint32(b, 0)

@@ -42,12 +42,18 @@ func (t *Target) addFlags(cmd *cobra.Command, s *shared) {
 func SendCommand() *cobra.Command {
 	var o SendOptions
 	var s shared
-	create := true
+	create, kind := true, ""
 	cmd := &cobra.Command{
 		Use: "send", Short: "Send to a RocketMQ-compatible broker and measure it", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) (err error) {
 			if o.Serialization, err = frame.ParseSerialization(s.header); err != nil {
 				return err
+			}
+			if o.Kind, err = ParseKind(kind); err != nil {
+				return err
+			}
+			if o.Delay.After > 0 {
+				o.Delay.Level = 0
 			}
 			o.Progress = s.progress(cmd)
 			if !create {
@@ -67,6 +73,10 @@ func SendCommand() *cobra.Command {
 	f.IntVar(&o.Batch, "batch", 1, "messages in a request (more than 1: SEND_BATCH_MESSAGE)")
 	f.IntVar(&o.Topics, "topics", 1, "topics of --queues queues each, written evenly; named TOPIC-000000 and up if more than 1")
 	f.Int64Var(&o.Messages, "messages", 0, "stop after so many messages (0: when the time is over)")
+	f.StringVar(&kind, "kind", Plain.String(), "plain; delayed; or transactional: each message is committed when its send is answered, and counts when it is in its queue")
+	f.IntVar(&o.Delay.Level, "delay-level", 1, "delay level of delayed messages")
+	f.DurationVar(&o.Delay.After, "deliver-after", 0, "delayed messages are due so long after they are sent, instead of a level")
+	f.DurationVar(&o.Delay.Spread, "deliver-spread", 0, "and up to so much later, at random")
 	f.BoolVar(&create, "create-topic", true, "create the topics first (false: they exist, or the broker creates them)")
 	f.StringVar(&o.Nameserver, "namesrv", "", "nameserver that must know all topics first, and is asked for their routes during the load, as clients do")
 	f.StringVar(&o.Producers, "group", "bench-producers", "producer group")

@@ -13,9 +13,10 @@ import (
 type plan struct {
 	heads     []head
 	body      []byte
-	bodyKeys  []int // where unique keys stand in the body of a batch
-	messages  int   // in a request
-	bodyBytes int   // message bodies in a request
+	bodyKeys  []int   // where unique keys stand in the body of a batch
+	ending    *ending // of transactions, else nil
+	messages  int     // in a request
+	bodyBytes int     // message bodies in a request
 }
 
 // head is an encoded frame up to its body, with the places to patch.
@@ -23,6 +24,15 @@ type head struct {
 	frame.Head
 	bornAt int
 	keyAt  int // of a single message's unique key; 0 in a batch
+	dueAt  int // of the time of a delayed message, else 0
+}
+
+// patch is what differs between the requests of a queue.
+type patch struct {
+	opaque   int32
+	born     []byte
+	firstKey uint64 // numbers the request's first message; the others follow
+	due      int64  // Unix milliseconds
 }
 
 func newPlan(o *SendOptions) (*plan, error) {
@@ -31,6 +41,13 @@ func newPlan(o *SendOptions) (*plan, error) {
 		p.body, p.bodyKeys = batchBody(o.Batch, o.Size)
 	} else {
 		p.body = text(o.Size)
+	}
+	if o.Kind == Transactional {
+		e, err := newEnding(o)
+		if err != nil {
+			return nil, err
+		}
+		p.ending = e
 	}
 	for topic := range o.Topics {
 		for queue := range o.Queues {
@@ -47,13 +64,13 @@ func newPlan(o *SendOptions) (*plan, error) {
 // newHead encodes the request for one queue: SEND_MESSAGE_V2 or
 // SEND_BATCH_MESSAGE with the fields of the Java producer.
 func newHead(o *SendOptions, topic string, queue, bodyBytes int) (head, error) {
-	code, batch, text := remoting.RequestSendMessageV2, "false", properties
+	code, batch, text := remoting.RequestSendMessageV2, "false", o.properties()
 	if o.Batch > 1 {
 		code, batch, text = remoting.RequestSendBatchMessage, "true", ""
 	}
 	h := head{Head: frame.Encode(o.Serialization, frame.Request{Code: code, Fields: []frame.Field{
 		{Key: "a", Value: o.Producers}, {Key: "b", Value: topic}, {Key: "c", Value: "TBW102"},
-		{Key: "d", Value: decimal(o.Queues)}, {Key: "e", Value: decimal(queue)}, {Key: "f", Value: "0"},
+		{Key: "d", Value: decimal(o.Queues)}, {Key: "e", Value: decimal(queue)}, {Key: "f", Value: o.systemFlag()},
 		{Key: "g", Value: bornPlaceholder}, {Key: "h", Value: "0"}, {Key: "i", Value: text},
 		{Key: "j", Value: "0"}, {Key: "k", Value: "false"}, {Key: "m", Value: batch},
 	}}, bodyBytes)}
@@ -63,6 +80,9 @@ func newHead(o *SendOptions, topic string, queue, bodyBytes int) (head, error) {
 	}
 	if o.Batch == 1 {
 		h.keyAt, err = place(h.Bytes, keyPlaceholder)
+	}
+	if err == nil && o.Kind == Delayed && o.Delay.Level == 0 {
+		h.dueAt, err = place(h.Bytes, duePlaceholder)
 	}
 	return h, err
 }
@@ -75,22 +95,24 @@ func place(b []byte, placeholder string) (int, error) {
 	return bytes.Index(b, []byte(placeholder)), nil
 }
 
-// append adds the request of one queue to dst, patched. firstKey numbers the
-// request's first message; the others follow.
-func (p *plan) append(dst []byte, queue int, opaque int32, born []byte, firstKey uint64) []byte {
+// append adds the request of one queue to dst, patched.
+func (p *plan) append(dst []byte, queue int, with patch) []byte {
 	h := &p.heads[queue]
 	at := len(dst)
 	dst = append(dst, h.Bytes...)
 	dst = append(dst, p.body...)
 	header := dst[at : at+len(h.Bytes)]
-	h.PutOpaque(header, opaque)
-	copy(header[h.bornAt:], born)
+	h.PutOpaque(header, with.opaque)
+	copy(header[h.bornAt:], with.born)
 	if h.keyAt > 0 {
-		frame.PutHex(header[h.keyAt+uniqueKeyBytes-keyDigits:h.keyAt+uniqueKeyBytes], firstKey)
+		frame.PutHex(header[h.keyAt+uniqueKeyBytes-keyDigits:h.keyAt+uniqueKeyBytes], with.firstKey)
+	}
+	if h.dueAt > 0 {
+		frame.PutDecimal(header[h.dueAt:h.dueAt+len(duePlaceholder)], with.due)
 	}
 	body := dst[at+len(h.Bytes):]
 	for i, keyAt := range p.bodyKeys {
-		frame.PutHex(body[keyAt+uniqueKeyBytes-keyDigits:keyAt+uniqueKeyBytes], firstKey+uint64(i))
+		frame.PutHex(body[keyAt+uniqueKeyBytes-keyDigits:keyAt+uniqueKeyBytes], with.firstKey+uint64(i))
 	}
 	return dst
 }

@@ -87,7 +87,7 @@ func Pull(ctx context.Context, o PullOptions) (*Result, error) {
 		}
 		workers[i] = p
 	}
-	result, err := measure(ctx, &o.Target, w, conns, workers, "FOUND")
+	result, err := measure(ctx, &o.Target, w, crew{conns: conns, workers: workers, zeroName: "FOUND"})
 	if err != nil {
 		return nil, err
 	}

@@ -37,6 +37,7 @@ type Result struct {
 	Messages           int64     `json:"messages"`
 	Bytes              int64     `json:"bytes"`                 // of message bodies
 	RecordBytes        int64     `json:"recordBytes,omitempty"` // of pulled records, bodies included
+	Arrived            int64     `json:"arrived,omitempty"`     // delayed or transactional messages that consumers can get, of the window
 	Routes             int64     `json:"routes,omitempty"`      // answers of the nameserver during the load
 	MessagesPerSecond  float64   `json:"messagesPerSecond"`
 	MegabytesPerSecond float64   `json:"megabytesPerSecond"`
@@ -121,6 +122,9 @@ func (r *Result) Print(w io.Writer) error {
 			fmt.Fprintf(&lines, ", the first: %s", s.Remark)
 		}
 		lines.WriteByte('\n')
+	}
+	if r.Arrived > 0 {
+		fmt.Fprintf(&lines, "%d messages came into their queues, %.0f a second\n", r.Arrived, float64(r.Arrived)/r.Seconds)
 	}
 	if p := r.Server; p != nil {
 		fmt.Fprintf(&lines, "process %d: %.2f µs CPU per message, resident %d MB average, %d MB peak (%d MB without mapped files)\n",

@@ -108,25 +108,36 @@ func closeAll(conns []net.Conn) {
 	}
 }
 
+// crew carries out a load.
+type crew struct {
+	conns    []net.Conn
+	workers  []worker
+	zeroName string    // of reply code 0
+	arrivals *Arrivals // nil where they are not counted
+	// bytesOfArrival says that a message counts when it has arrived and not when
+	// its send is answered, and how long its body is. 0 if that isn't so.
+	bytesOfArrival int
+}
+
 // measure runs the workers, watches the processes during the window, and
-// sums up. zeroName is the name of reply code 0.
-func measure(ctx context.Context, t *Target, w *window, conns []net.Conn, workers []worker, zeroName string) (*Result, error) {
+// sums up.
+func measure(ctx context.Context, t *Target, w *window, c crew) (*Result, error) {
 	started := time.Now()
 	group, groupCtx := errgroup.WithContext(ctx)
 	// One failed connection ends the others.
-	stop := context.AfterFunc(groupCtx, func() { closeAll(conns) })
+	stop := context.AfterFunc(groupCtx, func() { closeAll(c.conns) })
 	defer stop()
-	for i, worker := range workers {
+	for i, worker := range c.workers {
 		group.Go(func() error {
 			if err := worker.run(); err != nil {
-				return fmt.Errorf("connection %d of %d: %w", i+1, len(workers), err)
+				return fmt.Errorf("connection %d of %d: %w", i+1, len(c.workers), err)
 			}
 			return nil
 		})
 	}
 	ended := make(chan struct{})
 	watched := make(chan watch, 1)
-	go func() { watched <- watchWindow(groupCtx, ended, t.PID, w) }()
+	go func() { watched <- watchWindow(ctx, ended, t.PID, w, c.arrivals) }()
 	go t.report(ended, w)
 	err := group.Wait()
 	until := w.now()
@@ -139,7 +150,7 @@ func measure(ctx context.Context, t *Target, w *window, conns []net.Conn, worker
 		return nil, err
 	}
 	total := newTally()
-	for _, worker := range workers {
+	for _, worker := range c.workers {
 		total.merge(worker.counts())
 	}
 	if until >= w.to {
@@ -147,22 +158,26 @@ func measure(ctx context.Context, t *Target, w *window, conns []net.Conn, worker
 	} else {
 		until = total.last // the load has ended by itself
 	}
-	result := total.result(until-w.from, zeroName)
-	result.Started = started
+	if c.bytesOfArrival > 0 {
+		total.messages, total.bytes = seen.arrived, seen.arrived*int64(c.bytesOfArrival)
+	}
+	result := total.result(until-w.from, c.zeroName)
+	result.Started, result.Arrived = started, seen.arrived
 	result.perMessage(seen.generator, seen.server)
 	return result, nil
 }
 
-// watch is the CPU time and memory used during the window.
+// watch is what happened during the window beside the load.
 type watch struct {
-	generator time.Duration
+	generator time.Duration // CPU time
 	server    *Process
+	arrived   int64 // messages
 	err       error
 }
 
 // watchWindow waits for the window, and measures until it ends or the load
 // has ended by itself.
-func watchWindow(ctx context.Context, ended <-chan struct{}, pid int, w *window) watch {
+func watchWindow(ctx context.Context, ended <-chan struct{}, pid int, w *window, arrivals *Arrivals) watch {
 	wait(ctx, ended, w.from-w.now())
 	own := ownCPU()
 	var s *sampler
@@ -172,10 +187,13 @@ func watchWindow(ctx context.Context, ended <-chan struct{}, pid int, w *window)
 			return watch{err: err}
 		}
 	}
+	before, err := arrivals.count(ctx)
 	wait(ctx, ended, w.to-w.now())
-	seen := watch{generator: ownCPU() - own}
+	after, errAfter := arrivals.count(ctx)
+	seen := watch{generator: ownCPU() - own, arrived: after - before, err: errors.Join(err, errAfter)}
 	if s != nil {
-		seen.server, seen.err = s.stop()
+		seen.server, err = s.stop()
+		seen.err = errors.Join(seen.err, err)
 	}
 	return seen
 }

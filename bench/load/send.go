@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"math/rand/v2"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -23,6 +24,8 @@ type SendOptions struct {
 	Batch     int   // messages in a request; 1 sends single messages
 	Topics    int   // topics of Queues queues each, written evenly
 	Messages  int64 // stop after so many, 0 for no such limit
+	Kind      Kind
+	Delay     Delay // of delayed messages
 	Create    TopicCreation
 	Producers string // producer group
 	// Nameserver that must know all topics before the load, and is asked for
@@ -56,13 +59,13 @@ func (o *SendOptions) check() error {
 	case o.Messages < 0:
 		return fmt.Errorf("run load: %d messages: 0 (no limit) or more is needed", o.Messages)
 	}
-	return nil
+	return o.checkKind()
 }
 
 // String is the load in one readable line.
 func (o *SendOptions) String() string {
-	return fmt.Sprintf("send to %s: %d topics × %d queues, %d bytes, batch %d, %d in flight over %d connections, %s header",
-		o.Address, o.Topics, o.Queues, o.Size, o.Batch, o.InFlight, o.connections(), o.Serialization)
+	return fmt.Sprintf("send to %s: %d topics × %d queues, %d bytes, batch %d, %d in flight over %d connections, %s header%s",
+		o.Address, o.Topics, o.Queues, o.Size, o.Batch, o.InFlight, o.connections(), o.Serialization, o.describe())
 }
 
 // connections is how many connections have something to do.
@@ -135,14 +138,24 @@ func send(ctx context.Context, o *SendOptions) (*Result, error) {
 		s := &sender{
 			stream: newStream(conn, w, share(o.InFlight, len(conns), i), sendReadBytes),
 			plan:   plan, next: len(plan.heads) * i / len(conns), left: math.MaxInt64,
-			key: firstKey(w.base, i), bornBase: w.base.UnixMilli(),
+			key: firstKey(w.base, i), bornBase: w.base.UnixMilli(), delay: &o.Delay,
 		}
 		if o.Messages > 0 {
 			s.left = int64(share(int(o.Messages), len(conns), i))
 		}
 		workers[i] = s
 	}
-	result, err := measure(ctx, &o.Target, w, conns, workers, "SEND_OK")
+	c := crew{conns: conns, workers: workers, zeroName: "SEND_OK"}
+	if o.Kind != Plain {
+		if c.arrivals, err = OpenArrivals(ctx, o.Address, o.Topic, o.Queues); err != nil {
+			return nil, err
+		}
+		defer c.arrivals.Close()
+	}
+	if o.Kind == Transactional {
+		c.bytesOfArrival = o.Size
+	}
+	result, err := measure(ctx, &o.Target, w, c)
 	if err != nil {
 		return nil, err
 	}
@@ -186,6 +199,7 @@ type sender struct {
 	key      uint64 // of the last message
 	bornBase int64  // Unix milliseconds of the window's base
 	born     [len(bornPlaceholder)]byte
+	delay    *Delay
 }
 
 func (s *sender) run() error {
@@ -194,7 +208,10 @@ func (s *sender) run() error {
 	for slot := range s.sent {
 		s.request(slot, now)
 	}
-	return s.drive(s.handle)
+	if err := s.drive(s.handle); err != nil {
+		return err
+	}
+	return s.flush() // ends of transactions that nobody answers
 }
 
 // handle counts one reply and sends the next request in its place.
@@ -212,10 +229,16 @@ func (s *sender) handle(f *frame.Frame, now time.Duration) error {
 			return err
 		}
 	}
-	if now < s.window.to {
-		if len(s.out) == 0 {
-			s.stamp(now)
+	if len(s.out) == 0 {
+		s.stamp(now)
+	}
+	if s.plan.ending != nil && isStored(code) {
+		var ok bool
+		if s.out, ok = s.plan.ending.append(s.out, f, opaque); !ok {
+			return fmt.Errorf("end transaction: the reply has no position, offset or key: %.300q", f.Header)
 		}
+	}
+	if now < s.window.to {
 		s.request(slot, now)
 	}
 	return nil
@@ -244,10 +267,24 @@ func (s *sender) request(slot int, now time.Duration) {
 		return
 	}
 	s.left -= int64(s.plan.messages)
-	s.out = s.plan.append(s.out, s.next, frame.OpaqueBase+int32(slot), s.born[:], s.key)
+	s.out = s.plan.append(s.out, s.next, patch{opaque: frame.OpaqueBase + int32(slot), born: s.born[:], firstKey: s.key, due: s.due(now)})
 	s.key += uint64(s.plan.messages)
 	if s.next++; s.next == len(s.plan.heads) {
 		s.next = 0
 	}
 	s.depart(slot, now)
+}
+
+// due is when a message that is sent now is to be delivered, if it is delayed
+// until a time.
+func (s *sender) due(now time.Duration) int64 {
+	d := s.delay
+	if !d.At.IsZero() {
+		return d.At.UnixMilli()
+	}
+	wait := d.After
+	if d.Spread > 0 {
+		wait += time.Duration(rand.Int64N(int64(d.Spread)))
+	}
+	return s.bornBase + (now + wait).Milliseconds()
 }

@@ -179,14 +179,28 @@ type discard struct{ net.Conn }
 
 func (discard) Write(b []byte) (int, error) { return len(b), nil }
 
-func TestSendingAllocatesNothingPerMessage(t *testing.T) {
-	o := SendOptions{Target: target("", frame.JSON), InFlight: 1, Size: 1024, Batch: 1, Topics: 1, Producers: "P"}
+// discarding is a sender of a load to nobody, and a reply to its request.
+func discarding(t testing.TB, k Kind) (*sender, *frame.Frame) {
+	t.Helper()
+	o := SendOptions{Target: target("", frame.JSON), InFlight: 1, Size: 1024, Batch: 1, Topics: 1, Producers: "P", Kind: k, Delay: Delay{After: time.Hour, Spread: time.Hour}}
 	p, err := newPlan(&o)
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &sender{stream: newStream(discard{}, &window{base: time.Now(), to: time.Hour}, 1, 64), plan: p, left: 1 << 40}
-	reply := &frame.Frame{Header: []byte(`{"code":0,"extFields":{"queueId":"1"},"flag":1,"opaque":1000000000}`)}
+	s := &sender{stream: newStream(discard{}, &window{base: time.Now(), to: time.Hour}, 1, 64), plan: p, left: 1 << 40, delay: &o.Delay}
+	return s, &frame.Frame{Header: []byte(`{"code":0,"extFields":{"queueId":"1","msgId":"7F00000100002A9F0000000000000000","queueOffset":"17",` +
+		`"transactionId":"A9F0C0DEA9F0C0DE0000000000000000"},"flag":1,"opaque":1000000000}`)}
+}
+
+func TestSendingAllocatesNothingPerMessage(t *testing.T) {
+	for _, k := range []Kind{Plain, Delayed, Transactional} {
+		sendingAllocatesNothing(t, k)
+	}
+}
+
+func sendingAllocatesNothing(t *testing.T, k Kind) {
+	t.Helper()
+	s, reply := discarding(t, k)
 	s.request(0, 0)
 	allocations := testing.AllocsPerRun(1000, func() {
 		if err := s.flush(); err != nil {
@@ -197,18 +211,12 @@ func TestSendingAllocatesNothingPerMessage(t *testing.T) {
 		}
 	})
 	if allocations != 0 || s.tally.messages < 1000 {
-		t.Fatalf("%v allocations per message, %d counted", allocations, s.tally.messages)
+		t.Errorf("%v: %v allocations per message, %d counted", k, allocations, s.tally.messages)
 	}
 }
 
 func BenchmarkSendLoop(b *testing.B) {
-	o := SendOptions{Target: target("", frame.JSON), InFlight: 1, Size: 1024, Batch: 1, Topics: 1, Producers: "P"}
-	p, err := newPlan(&o)
-	if err != nil {
-		b.Fatal(err)
-	}
-	s := &sender{stream: newStream(discard{}, &window{base: time.Now(), to: time.Hour}, 1, 64), plan: p, left: 1 << 40}
-	reply := &frame.Frame{Header: []byte(`{"code":0,"extFields":{"queueId":"1","msgId":"7F00000100002A9F0000000000000000"},"flag":1,"opaque":1000000000}`)}
+	s, reply := discarding(b, Plain)
 	s.request(0, 0)
 	b.ReportAllocs()
 	for b.Loop() {

@@ -1,0 +1,58 @@
+package load
+
+import (
+	"context"
+	"fmt"
+	"sync/atomic"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/apogeemq/apogee/bench/frame"
+	"github.com/apogeemq/apogee/server/remoting"
+)
+
+// Arrivals counts the messages in the queues of a topic, by asking the broker
+// where each one ends. Messages that waited are in them when they are
+// delivered.
+type Arrivals struct {
+	control *control
+	topic   string
+	queues  int
+}
+
+// OpenArrivals connects to a broker. The topic has to exist.
+func OpenArrivals(ctx context.Context, address, topic string, queues int) (*Arrivals, error) {
+	c, err := dialControl(ctx, address, frame.JSON)
+	if err != nil {
+		return nil, err
+	}
+	return &Arrivals{control: c, topic: topic, queues: queues}, nil
+}
+
+// Close closes the connection.
+func (a *Arrivals) Close() { a.control.close() }
+
+// count is 0 where nothing is to be counted.
+func (a *Arrivals) count(ctx context.Context) (int64, error) {
+	if a == nil {
+		return 0, nil
+	}
+	return a.Count(ctx)
+}
+
+// Count is how many messages the queues have got so far.
+func (a *Arrivals) Count(ctx context.Context) (int64, error) {
+	var sum atomic.Int64
+	group, ctx := errgroup.WithContext(ctx)
+	for queue := range a.queues {
+		group.Go(func() error {
+			end, err := a.control.bound(ctx, remoting.RequestGetMaxOffset, a.topic, queue)
+			sum.Add(end)
+			return err
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return 0, fmt.Errorf("count what has arrived: %w", err)
+	}
+	return sum.Load(), nil
+}
