@@ -2,6 +2,7 @@ package broker
 
 import (
 	"encoding/json"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -10,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/apogeemq/apogee/engine/projection/group"
+	"github.com/apogeemq/apogee/server/broker/record"
 	"github.com/apogeemq/apogee/server/remoting"
 )
 
@@ -166,7 +168,7 @@ func TestFilterTakesCodesOfAllClients(t *testing.T) {
 	for body, want := range map[string]filter{
 		`{"subString":"*","codeSet":[],"tagsSet":[]}`:                   {all: true},
 		`{"subString":"TagA","codeSet":[2598919],"tagsSet":["TagA"]}`:   {codes: []int32{2598919}},
-		`{"subString":"Ä","codeSet":["5861"],"tagsSet":["Ä"]}`:          {codes: []int32{5861, 196}}, // Go's client hashes bytes
+		`{"subString":"Ä","codeSet":["5861"],"tagsSet":["Ä"]}`:          {codes: []int32{196, 5861}}, // Go's client hashes bytes
 		`{"subString":"x","classFilterMode":true}`:                      {all: true},
 		`{"subString":"TagA","codeSet":null,"tagsSet":["TagA","TagB"]}`: {codes: []int32{2598919, 2598920}},
 	} {
@@ -177,6 +179,24 @@ func TestFilterTakesCodesOfAllClients(t *testing.T) {
 		if diff := cmp.Diff(want, d.subscription().filter, cmp.AllowUnexported(filter{})); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", body, diff)
 		}
+	}
+}
+
+func TestAFilterOfVeryManyTagsMatchesEach(t *testing.T) {
+	t.Parallel()
+	d := subscriptionData{Expression: "many"}
+	for i := range 200_000 {
+		d.Tags = append(d.Tags, "tag"+strconv.Itoa(i))
+		d.Codes = append(d.Codes, tagCode(-i))
+	}
+	f := d.subscription().filter
+	for i, tag := range d.Tags {
+		if !f.matches(record.TagCode([]byte(tag))) || !f.matches(int32(-i)) {
+			t.Fatalf("%s or code %d is not taken", tag, -i)
+		}
+	}
+	if f.matches(record.TagCode([]byte("another"))) {
+		t.Error("a tag that nobody asked for is taken")
 	}
 }
 

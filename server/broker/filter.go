@@ -21,11 +21,17 @@ const (
 // message.
 type filter struct {
 	all      bool
-	codes    []int32
+	codes    []int32            // sorted
 	selector *selector.Selector // decides on what the codes let through; nil lets all through
 }
 
-func (f *filter) matches(tag int32) bool { return f.all || slices.Contains(f.codes, tag) }
+func (f *filter) matches(tag int32) bool {
+	if f.all {
+		return true
+	}
+	_, found := slices.BinarySearch(f.codes, tag)
+	return found
+}
 
 // parse reads a tag expression: "*" or nothing for all messages, else tags
 // separated by "||". It uses the space that codes has.
@@ -44,6 +50,7 @@ func (f *filter) parse(expression []byte) error {
 		return refuse(remoting.ResponseSubscriptionParseFailed,
 			"parse the consumer's subscription failed: %d tags, 1 to %d are allowed", len(f.codes), tagsPerPullMax)
 	}
+	slices.Sort(f.codes)
 	return nil
 }
 

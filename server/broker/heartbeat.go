@@ -75,10 +75,10 @@ func (d *subscriptionData) subscription() *subscription {
 		s.filter.codes = append(s.filter.codes, int32(code))
 	}
 	for _, tag := range d.Tags {
-		if code := record.TagCode([]byte(tag)); !s.filter.matches(code) {
-			s.filter.codes = append(s.filter.codes, code)
-		}
+		s.filter.codes = append(s.filter.codes, record.TagCode([]byte(tag)))
 	}
+	slices.Sort(s.filter.codes)
+	s.filter.codes = slices.Compact(s.filter.codes)
 	return s
 }
 
