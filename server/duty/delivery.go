@@ -61,6 +61,7 @@ type Delivery struct {
 	metrics *deliveryMetrics
 	pool    sync.Pool // of *delivery
 	due     []pending.Entry
+	trouble trouble
 
 	mu      sync.Mutex
 	changed sync.Cond
@@ -72,7 +73,7 @@ type Delivery struct {
 
 // NewDelivery returns the duty; Run does it.
 func NewDelivery(c DeliveryConfig) *Delivery {
-	d := &Delivery{config: c, metrics: newDeliveryMetrics(c.Waiting)}
+	d := &Delivery{config: c, metrics: newDeliveryMetrics(c.Waiting), trouble: newTrouble()}
 	d.changed.L = &d.mu
 	d.pool.New = func() any { return &delivery{duty: d} }
 	return d
@@ -124,12 +125,14 @@ func (d *Delivery) broadcast() {
 func (d *Delivery) Look(ctx context.Context) (next int64, err error) {
 	for {
 		d.due = d.due[:0]
-		now := d.config.Clock().UnixMilli()
-		next, err = d.config.Waiting.Due(event.KindDelayed, now, func(e pending.Entry) bool {
+		now := d.config.Clock()
+		next, err = d.config.Waiting.Due(event.KindDelayed, now.UnixMilli(), func(e pending.Entry) bool {
 			if len(d.due) == gatherMax {
 				return false
 			}
-			d.due = append(d.due, e)
+			if !d.trouble.leavesAlone(e.Handle, now) {
+				d.due = append(d.due, e)
+			}
 			return true
 		})
 		if err != nil || len(d.due) == 0 {
@@ -140,13 +143,14 @@ func (d *Delivery) Look(ctx context.Context) (next int64, err error) {
 			return math.MaxInt64, err
 		}
 		if begun == 0 { // others have decided about all of them, or they can't be read
-			return now + retryTime.Milliseconds(), nil
+			return now.Add(retryTime).UnixMilli(), nil
 		}
 	}
 }
 
 // deliverAll proposes what was gathered and returns how many it has begun.
 func (d *Delivery) deliverAll(ctx context.Context) (begun int, err error) {
+	defer func() { d.trouble.report(d.config.Log) }()
 	for i := range d.due {
 		if err := d.admit(ctx); err != nil {
 			return begun, err
@@ -204,7 +208,7 @@ func (d *Delivery) deliver(e *pending.Entry) (bool, error) {
 		d.config.Settlement.Withdraw(entry.Handle)
 		d.release(p)
 		d.metrics.unreadable.Inc()
-		d.config.Log.Error("a delayed message can't be read; it stays in the log", "position", entry.Location, "cause", err)
+		d.trouble.unreadable(entry, d.config.Clock(), err)
 		return false, nil
 	}
 	d.mu.Lock()
@@ -268,7 +272,7 @@ func (p *delivery) load(entry pending.Entry) error {
 	}
 	p.drafts[0] = p.message.Draft
 	if !found {
-		c.Log.Warn("the topic of a delayed message is gone; the message is dropped", "position", entry.Location)
+		p.duty.trouble.topicless(entry)
 		p.dropped = true
 		p.drafts[0] = event.Draft{Kind: event.KindDropped, Cause: entry.Handle,
 			Payload: event.Bytes(event.AppendDrop(nil, event.Drop{Reason: event.DropNoTopic}))}

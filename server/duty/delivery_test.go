@@ -189,12 +189,12 @@ func TestMessagesOfATopicThatIsGoneAreDropped(t *testing.T) {
 	t.Parallel()
 	n := openNode(t, t.TempDir(), begin)
 	defer n.close()
-	n.store(waiting(begin, "Gone", "a", 0), waiting(begin, "T", "fewer queues", realQueues+1))
+	n.store(waiting(begin, "Gone", "a", 0), waiting(begin, "Gone", "b", 0), waiting(begin, "T", "fewer queues", realQueues+1))
 	n.look()
 	if got := n.delivered(); !maps.Equal(got, map[string]int{"fewer queues": 1}) || n.engine.Waiting().Counts().Delayed != 0 {
 		t.Fatalf("delivered %v, %+v wait", got, n.engine.Waiting().Counts())
 	}
-	if !strings.Contains(n.text.String(), "dropped") {
+	if strings.Count(n.text.String(), "dropped") != 1 || !strings.Contains(n.text.String(), "messages=2") {
 		t.Errorf("log: %s", n.text.String())
 	}
 }
@@ -266,6 +266,47 @@ func TestManyMessagesDueAtOnceAreDeliveredOnceOverARestart(t *testing.T) {
 	}
 	if len(got) != count || n.engine.Waiting().Counts().Delayed != 0 {
 		t.Errorf("%d of %d were delivered, %d wait", len(got), count, n.engine.Waiting().Counts().Delayed)
+	}
+}
+
+// damagedEvents can't read the event at one position.
+type damagedEvents struct {
+	Events
+	at    event.Position
+	reads int
+}
+
+func (d *damagedEvents) ReadEntry(position event.Position, bytes int, visit func(engine.Message) error) error {
+	if position == d.at {
+		d.reads++
+		return engine.ErrCorrupt
+	}
+	return d.Events.ReadEntry(position, bytes, visit)
+}
+
+func TestAMessageThatCanNotBeReadIsReportedOnceAndTriedAgainLater(t *testing.T) {
+	t.Parallel()
+	n := openNode(t, t.TempDir(), begin)
+	defer n.close()
+	damaged := &damagedEvents{Events: n.engine, at: n.store(waiting(begin, "T", "damaged", 0))}
+	n.delivery.config.Events = damaged
+	n.store(waiting(begin, "T", "good", 1))
+	for range 3 {
+		n.look()
+	}
+	if got := n.delivered(); !maps.Equal(got, map[string]int{"good": 1}) || damaged.reads != 1 {
+		t.Fatalf("delivered %v, the damaged one was read %d times", got, damaged.reads)
+	}
+	n.now.Add(unreadablePause.Milliseconds())
+	n.look()
+	if lines := strings.Count(n.text.String(), "can't be read"); lines != 1 || damaged.reads != 2 {
+		t.Errorf("it was read %d times and reported %d times:\n%s", damaged.reads, lines, n.text.String())
+	}
+	damaged.at = 0
+	n.now.Add(unreadablePause.Milliseconds())
+	n.look()
+	if got := n.delivered(); got["damaged"] != 1 {
+		t.Errorf("delivered %v", got)
 	}
 }
 
