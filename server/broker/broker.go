@@ -131,6 +131,7 @@ type Broker struct {
 	startedMillis int64
 
 	relays chan struct{} // one element per request to a client that waits
+	early  chan struct{} // one element per request that waits for the message it names
 
 	running context.Context // until Close
 	stop    context.CancelFunc
@@ -152,7 +153,7 @@ func New(c Config, d Dependencies) (*Broker, error) {
 	}
 	ctx, stop := context.WithCancel(context.Background())
 	b := &Broker{config: c, authorizer: d.Authorizer, topics: d.Topics, groups: d.Groups, queues: d.Queues, offsets: d.Offsets, progress: d.Progress, proposer: d.Proposer, waiting: d.Waiting, running: ctx, stop: stop}
-	b.relays = make(chan struct{}, c.Limits.Relays)
+	b.relays, b.early = make(chan struct{}, c.Limits.Relays), make(chan struct{}, earlyMax)
 	b.startedMillis = c.Clock().UnixMilli()
 	b.metrics = newBrokerMetrics(&b.config)
 	b.live = newLive(&b.config)

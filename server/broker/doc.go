@@ -8,12 +8,13 @@
 //	10, 310  send a message            14  consumer offset of a group
 //	    320  send a batch              15  commit an offset
 //	11, 361  pull                      29  offset by time
-//	     34  heartbeat                 30  next offset of a queue
-//	     35  unregister a client       31  first offset of a queue
-//	     38  members of a group        32  time of a queue's first message
-//	 41, 42  lock, unlock queues       33  message by its position
-//	     46  check a client's filter   12  messages by key
-//	    370  recall a delayed message
+//	     36  send back a message       30  next offset of a queue
+//	     37  end a transaction         31  first offset of a queue
+//	324, 325 reply to a request        32  time of a queue's first message
+//	    370  recall a delayed message  33  message by its position
+//	     34  heartbeat                 12  messages by key
+//	     35  unregister a client       38  members of a group
+//	     46  check a client's filter   41, 42  lock, unlock queues
 //
 // and what administrators ask for:
 //
@@ -28,9 +29,11 @@
 //	     28  state of the broker        223  offsets that clients hold
 //	    353  forbid a topic        314, 308  clone, correct offsets
 //	    401  mode: all groups pull      321  entries of a queue
+//	306, 316 clean: nothing to do       315  statistics
 //
-// and 40 is sent to the members of a group when the group changes. All else
-// is answered with code 3, as RocketMQ does.
+// To clients it sends 40 when their group changes, 39 to ask for the outcome of
+// a transaction, 326 with a reply to their request, and what administrators ask
+// of them. All other codes are answered with 3, as RocketMQ does.
 //
 // # Goroutines
 //
@@ -39,6 +42,7 @@
 //	completion of the log    Complete: puts the finished send on the replier's list
 //	rate sampler             remembers the totals of the last ten minutes
 //	relays (bounded)         wait for the answers of clients
+//	early (bounded)          requests that wait for the message they name
 //	replier                  encodes replies to sends, one write per connection and round
 //	read pool (bounded)      pulls that have data, searches by time, statistics
 //	apply of the log         OnApplied: moves the pulls held for a queue to the read pool
@@ -59,8 +63,10 @@
 //
 //   - An expired pull is answered on time; there is no sweep of 5 s, since no
 //     arrival can slip between reading and holding.
-//   - Transactional messages are refused with MESSAGE_ILLEGAL: storing them as
-//     ordinary ones would deliver them too early.
+//   - A transaction ends once, by the position and the unique key of its half
+//     message, and the second end of one is told so.
+//   - A message is sent back by its position only if it is of the topic that
+//     the request names, or of the group's retry topic.
 //   - Delayed messages keep their millisecond (package delay), and a recall
 //     tells whether the message waited.
 //   - Of a message's index keys (KEYS) the first record.KeysMax are indexed.

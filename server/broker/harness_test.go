@@ -39,12 +39,20 @@ type harness struct {
 // start runs a broker with system topics, group CG and topic T of 4 queues.
 func start(t *testing.T, change func(*Config)) *harness {
 	t.Helper()
+	return startGuarded(t, nil, change)
+}
+
+// startGuarded is start with access control.
+func startGuarded(t *testing.T, a Authorizer, change func(*Config)) *harness {
+	t.Helper()
 	c := testConfig()
 	if change != nil {
 		change(&c)
 	}
 	log := newFakeLog()
-	b, err := New(c, log.dependencies())
+	d := log.dependencies()
+	d.Authorizer = a
+	b, err := New(c, d)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,9 +1,6 @@
 package broker
 
 import (
-	"context"
-	"time"
-
 	"github.com/apogeemq/apogee/engine"
 	"github.com/apogeemq/apogee/engine/event"
 	"github.com/apogeemq/apogee/engine/projection/pending"
@@ -12,9 +9,6 @@ import (
 	"github.com/apogeemq/apogee/server/broker/settlement"
 	"github.com/apogeemq/apogee/server/remoting"
 )
-
-// recallPatience bounds the wait for a message that was sent a moment ago.
-const recallPatience = time.Second
 
 // recall answers RECALL_MESSAGE: the message that a handle names isn't
 // delivered. Unlike RocketMQ, which stores a marker and hopes, it answers
@@ -41,18 +35,12 @@ func (b *Broker) recall(rt remoting.ReplyTo, cmd *remoting.Command) {
 	case h.Due <= b.config.Clock().UnixMilli():
 		b.answerError(rt, refuse(remoting.ResponseIllegalOperation, "recall failed, the message is due"))
 	default:
-		b.read(rt, func() { b.recallWaiting(rt, h) })
+		b.whenApplied(rt, h.Waiting, errNotWaiting, func() { b.recallWaiting(rt, h) })
 	}
 }
 
 // recallWaiting ends what waits, if it is what the handle says.
 func (b *Broker) recallWaiting(rt remoting.ReplyTo, h delay.Handle) {
-	ctx, cancel := context.WithTimeout(b.running, recallPatience)
-	defer cancel()
-	if err := b.progress.WaitApplied(ctx, h.Waiting); err != nil {
-		b.answerError(rt, errNotWaiting)
-		return
-	}
 	entry, ok, err := b.settlement.Begin(h.Waiting)
 	if err != nil {
 		b.answerError(rt, err)
@@ -95,7 +83,7 @@ func (b *Broker) verifyHandle(entry pending.Entry, h delay.Handle) error {
 			return err
 		}
 		known := record.Properties(r.Properties).Known()
-		same = string(known.UniqueKey) == h.UniqueKey
+		same = string(known.UniqueKey) == h.UniqueKey && string(record.Properties(r.Properties).RealTopic()) == h.Topic
 		return nil
 	})
 	if err == nil && !same {

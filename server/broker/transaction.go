@@ -2,11 +2,9 @@ package broker
 
 import (
 	"bytes"
-	"context"
 	"errors"
 	"fmt"
 	"sync/atomic"
-	"time"
 
 	"github.com/apogeemq/apogee/engine"
 	"github.com/apogeemq/apogee/engine/event"
@@ -22,12 +20,6 @@ const (
 	outcomeRollback = int64(record.FlagTransaction)
 )
 
-// Bounds of ends that come before their half message is applied.
-const (
-	earlyEndsMax     = 1024
-	earlyEndPatience = 5 * time.Second
-)
-
 // transactions ends transactions and asks producers about those that don't end.
 //
 // A half message is named for life by its position, its handle. The event that
@@ -36,12 +28,15 @@ const (
 // first is on its way finds the handle taken.
 type transactions struct {
 	broker *Broker
-	early  chan struct{} // one element per end that waits for its half message
 	turn   atomic.Uint32 // of the producers that are asked
+
+	// unreached are groups of which no producer was online when one was to be
+	// asked. They belong to the duty's goroutine.
+	unreached map[string]struct{}
 }
 
 func newTransactions(b *Broker) *transactions {
-	return &transactions{broker: b, early: make(chan struct{}, earlyEndsMax)}
+	return &transactions{broker: b, unreached: make(map[string]struct{})}
 }
 
 // ending is an END_TRANSACTION.
@@ -63,10 +58,12 @@ func (t *transactions) end(rt remoting.ReplyTo, cmd *remoting.Command) {
 		// Still unknown. RocketMQ sends no answer at all; a client that waits
 		// for one is better off with it.
 		answer(rt)
-	case e.handle < t.broker.progress.Marks().AppliedPosition:
-		t.broker.read(rt, func() { t.conclude(rt, e) })
+	case e.uniqueKey == "" && t.broker.authorizer != nil:
+		// Positions can be guessed, and older clients don't name the topic.
+		t.broker.answerError(rt, refuse(remoting.ResponseInvalidParameter,
+			"with access control the end of a transaction needs the unique key of its message: header field msgId is missing"))
 	default:
-		t.concludeEarly(rt, e)
+		t.broker.whenApplied(rt, e.handle, errNothingWaits(e.handle), func() { t.conclude(rt, e) })
 	}
 }
 
@@ -80,27 +77,6 @@ func readEnding(cmd *remoting.Command) (ending, error) {
 	}
 	return ending{handle: event.Position(position), group: cmd.Text("producerGroup"), uniqueKey: cmd.Text("msgId"),
 		outcome: outcome, afterCheck: cmd.Bool("fromTransactionCheck")}, nil
-}
-
-// concludeEarly waits for the half message first: its send was answered when it
-// was committed, and it becomes visible a moment later.
-func (t *transactions) concludeEarly(rt remoting.ReplyTo, e ending) {
-	select {
-	case t.early <- struct{}{}:
-	default:
-		t.broker.answerError(rt, refuse(remoting.ResponseSystemBusy, "[OVERLOAD]system busy: %d ends of transactions wait for their messages", earlyEndsMax))
-		return
-	}
-	t.broker.work.Go(func() {
-		defer func() { <-t.early }()
-		ctx, cancel := context.WithTimeout(t.broker.running, earlyEndPatience)
-		defer cancel()
-		if err := t.broker.progress.WaitApplied(ctx, e.handle); err != nil {
-			t.broker.answerError(rt, errNothingWaits(e.handle))
-			return
-		}
-		t.conclude(rt, e)
-	})
 }
 
 func errNothingWaits(handle event.Position) error {
@@ -211,14 +187,8 @@ func (h *halfMessage) admit(e *ending, c *Config) error {
 	return nil
 }
 
-// transactionOutcome is how a half message ends.
-type transactionOutcome string
-
-const (
-	committed  transactionOutcome = "commit"
-	rolledBack transactionOutcome = "rollback"
-	abandoned  transactionOutcome = "abandoned"
-)
+// abandoned is the end of a half message that nobody has ended.
+const abandoned flowEvent = "abandoned"
 
 // conclusion is the end of a transaction on its way into the log.
 type conclusion struct {
@@ -226,7 +196,7 @@ type conclusion struct {
 	replyTo      remoting.ReplyTo // of nobody when the broker itself ends it
 	handle       event.Position
 	topic        string
-	outcome      transactionOutcome
+	outcome      flowEvent
 	proposal     engine.Proposal
 }
 

@@ -168,6 +168,28 @@ func TestAnEndThatIsNotOfThisMessageChangesNothing(t *testing.T) {
 	h.want(h.call(remoting.RequestEndTransaction, good, nil), remoting.ResponseSuccess)
 }
 
+// admitAll is access control that lets everybody do everything.
+type admitAll struct{}
+
+func (admitAll) Authorize(*remoting.Conn, *remoting.Command) error { return nil }
+
+func TestWithAccessControlAnEndHasToNameItsMessage(t *testing.T) {
+	t.Parallel()
+	h := startGuarded(t, admitAll{}, nil)
+	answer := h.sendHalf(0, "H1")
+	for _, outcome := range []string{endCommit, endRollback} {
+		h.want(h.call(remoting.RequestEndTransaction, h.endFields(answer, outcome).with("msgId", ""), nil), remoting.ResponseInvalidParameter)
+	}
+	if n := h.halves(); n != 1 {
+		t.Fatalf("%d half messages wait", n)
+	}
+	h.want(h.end(answer, endCommit), remoting.ResponseSuccess)
+
+	open := start(t, nil)
+	answer = open.sendHalf(0, "H1")
+	open.want(open.call(remoting.RequestEndTransaction, open.endFields(answer, endCommit).with("msgId", ""), nil), remoting.ResponseSuccess)
+}
+
 func TestASecondEndWhileTheFirstIsOnItsWayDoesNothing(t *testing.T) {
 	t.Parallel()
 	h := start(t, nil)
@@ -305,10 +327,16 @@ func TestProducersOfTheGroupAreAskedInTurnAndMayAnswer(t *testing.T) {
 	h.sendHalf(0, "H0")
 	answer := h.sendHalf(1, "H1")
 	h.broker.AskProducers([]pending.Entry{h.entry(answer)}) // nobody is there
+	if n := len(h.broker.transactions.unreached); n != 1 {
+		t.Errorf("%d groups were not reached", n)
+	}
 	a, b := h.produce("a"), h.produce("b")
 	h.broker.AskProducers([]pending.Entry{h.entry(answer), h.entry(answer)})
 	cmd := receive(t, a)
 	receive(t, b)
+	if n := len(h.broker.transactions.unreached); n != 0 {
+		t.Errorf("%d groups count as not reached", n)
+	}
 	handle := fmt.Sprint(h.handleOf(answer))
 	for key, want := range map[string]string{"topic": "T", "tranStateTableOffset": "1", "commitLogOffset": handle, "msgId": "H1",
 		"transactionId": "H1", "offsetMsgId": answer.Text("msgId"), "bname": "broker-a"} {

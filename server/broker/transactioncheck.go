@@ -30,6 +30,7 @@ func (b *Broker) HalfMessageBorn(w pending.Entry) (int64, error) {
 // none is online nobody is asked; the next time one may be.
 func (b *Broker) AskProducers(waiting []pending.Entry) {
 	online := make(map[string][]*remoting.Conn)
+	unasked := make(map[string]int)
 	for _, w := range waiting {
 		half, err := b.readHalf(w)
 		if err != nil {
@@ -44,10 +45,32 @@ func (b *Broker) AskProducers(waiting []pending.Entry) {
 		}
 		sent := b.transactions.ask(conns, half, w.Asked+1)
 		b.metrics.asked(sent)
-		if !sent {
-			b.config.Logger.Warn("the outcome of a transaction is open, and no producer of its group is online",
-				"group", group, "position", w.Handle, "times", w.Asked+1)
+		if sent {
+			delete(b.transactions.unreached, group)
+		} else {
+			unasked[group]++
 		}
+	}
+	b.transactions.warnUnreached(unasked)
+}
+
+// unreachedMax bounds the groups that are remembered as not reached.
+const unreachedMax = 1024
+
+// warnUnreached says which groups nobody could be asked of: once, until somebody
+// is reached again. A group may have many half messages, and each is due again
+// and again.
+func (t *transactions) warnUnreached(unasked map[string]int) {
+	for group, count := range unasked {
+		if _, known := t.unreached[group]; known {
+			continue
+		}
+		if len(t.unreached) >= unreachedMax {
+			clear(t.unreached)
+		}
+		t.unreached[group] = struct{}{}
+		t.broker.config.Logger.Warn("outcomes of transactions are open, and no producer of their group is online; it will be asked again and again",
+			"group", group, "transactions", count)
 	}
 }
 

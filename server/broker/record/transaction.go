@@ -15,6 +15,12 @@ func AppendHalf(dst []byte, topic string, queue uint32, uniqueKey []byte) []byte
 	return AppendProperty(dst, propertyTransactionID, uniqueKey)
 }
 
+// RealTopic is where a message goes that waits in another topic.
+func (p Properties) RealTopic() []byte {
+	topic, _ := p.Get(propertyRealTopic)
+	return topic
+}
+
 // AppendCheckTimes appends to the properties of a half message how often its
 // producers were asked for its outcome.
 func AppendCheckTimes(dst []byte, times uint32) []byte {
