@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -197,14 +198,13 @@ func (c *commits) flush(ctx context.Context) error {
 		}
 		drafts := []event.Draft{{Kind: event.KindOffsets, Payload: event.Bytes(event.AppendOffsetCommits(nil, list))}}
 		err := proposeAndApply(ctx, c.proposer, c.progress, drafts)
-		c.settle(err)
-		if err != nil {
-			failure = err
-			if keeps(err) {
-				return failure // the kept ones wait for the next interval
-			}
+		if err != nil && keeps(err) {
+			c.settle(err)
+			return err // the kept ones wait for the next interval
 		}
 		c.metrics.committed(len(list), err)
+		c.settle(err)
+		failure = cmp.Or(err, failure)
 	}
 }
 

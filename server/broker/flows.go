@@ -10,7 +10,18 @@ type flowKey struct {
 	topic string
 	group string      // of consumers; "" for messages that are stored
 	kind  messageKind // of messages that are stored
+	event flowEvent   // that is counted instead of messages stored or pulled
 }
+
+// flowEvent is something that is counted by topic. Its name is part of the
+// metric's.
+type flowEvent string
+
+const (
+	committed  flowEvent = "commit" // a transaction
+	rolledBack flowEvent = "rollback"
+	buried     flowEvent = "send_to_dlq" // what a group could not handle
+)
 
 // flows are the counters by topic and group: as many as Limits.MeasuredPairs,
 // those of other pairs are counted together. Whoever counts keeps the counters
@@ -37,7 +48,7 @@ func (f *flows) find(k flowKey) *flow {
 		return found
 	}
 	if len(f.table) >= f.limit {
-		other := flowKey{topic: otherTopics, kind: k.kind}
+		other := flowKey{topic: otherTopics, kind: k.kind, event: k.event}
 		if k.group != "" {
 			other.group = otherTopics
 		}

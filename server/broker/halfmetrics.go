@@ -1,7 +1,6 @@
 package broker
 
 import (
-	"fmt"
 	"time"
 
 	"github.com/apogeemq/apogee/engine"
@@ -10,12 +9,12 @@ import (
 )
 
 // ended counts a transaction that has its outcome.
-func (m *brokerMetrics) ended(topic string, outcome transactionOutcome) {
+func (m *brokerMetrics) ended(topic string, outcome flowEvent) {
 	if outcome == abandoned {
 		m.abandoned.Inc()
 		return
 	}
-	m.set.GetOrCreateCounter(fmt.Sprintf("rocketmq_%s_messages_total{%s,topic=%q}", outcome, m.node, topic)).Inc()
+	m.flows.find(flowKey{topic: topic, event: outcome}).messages.Inc()
 }
 
 // asked counts a time to ask the producers of a half message for its outcome.

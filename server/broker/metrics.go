@@ -57,17 +57,17 @@ type inKey struct {
 	kind  messageKind
 }
 
-// messageKind is RocketMQ's TopicMessageType as far as messages of the kind
-// are taken.
+// messageKind is RocketMQ's TopicMessageType.
 type messageKind uint8
 
 const (
 	kindNormal      messageKind = iota
 	kindFIFO                    // has a sharding key
+	kindDelay                   // has a delay level or a time
 	kindTransaction             // a half message; its commit counts no more
 )
 
-var messageKinds = [...]string{kindNormal: "normal", kindFIFO: "fifo", kindTransaction: "transaction"}
+var messageKinds = [...]string{kindNormal: "normal", kindFIFO: "fifo", kindDelay: "delay", kindTransaction: "transaction"}
 
 func (k messageKind) String() string { return messageKinds[k] }
 
@@ -106,10 +106,11 @@ func newBrokerMetrics(c *Config) *brokerMetrics {
 	return m
 }
 
-// sentBack counts a message that a consumer has sent back and that is stored.
-func (m *brokerMetrics) sentBack(dead bool) {
+// sentBack counts a message that a group has sent back and that is stored.
+func (m *brokerMetrics) sentBack(topic, group string, dead bool) {
 	if dead {
 		m.dead.Inc()
+		m.flows.find(flowKey{topic: topic, group: group, event: buried}).messages.Inc()
 		return
 	}
 	m.retried.Inc()
@@ -187,10 +188,13 @@ func (m *brokerMetrics) newFlow(k flowKey) *flow {
 	f := &flow{past: newPastCounts()}
 	internal := strings.HasPrefix(k.topic, retryPrefix) || strings.HasPrefix(k.topic, deadPrefix)
 	switch {
+	case k.event != "":
+		f.names = []string{fmt.Sprintf("rocketmq_%s_messages_total{%s}", k.event, m.labelsOf(k))}
+		f.messages, f.bytes = m.set.GetOrCreateCounter(f.names[0]), new(metrics.Counter)
 	case internal && k.group == "" && strings.HasPrefix(k.topic, deadPrefix):
 		group := k.topic[len(deadPrefix):]
-		f.names = []string{fmt.Sprintf(`rocketmq_send_to_dlq_messages_total{%s,consumer_group=%q,topic=%q,is_system="%t"}`,
-			m.node, group, retryPrefix+group, isSystemGroup(group))}
+		dead := flowKey{topic: retryPrefix + group, group: group, event: buried}
+		f.names = []string{fmt.Sprintf("rocketmq_%s_messages_total{%s}", dead.event, m.labelsOf(dead))}
 		f.messages, f.bytes = m.set.GetOrCreateCounter(f.names[0]), new(metrics.Counter)
 	case internal:
 		f.messages, f.bytes = new(metrics.Counter), new(metrics.Counter)
@@ -206,6 +210,14 @@ func (m *brokerMetrics) newFlow(k flowKey) *flow {
 		f.messages, f.bytes = m.set.GetOrCreateCounter(f.names[0]), m.set.GetOrCreateCounter(f.names[1])
 	}
 	return f
+}
+
+// labelsOf are the labels of an event.
+func (m *brokerMetrics) labelsOf(k flowKey) string {
+	if k.event != buried {
+		return fmt.Sprintf(`%s,topic=%q`, m.node, k.topic)
+	}
+	return fmt.Sprintf(`%s,consumer_group=%q,topic=%q,is_system="%t"`, m.node, k.group, k.topic, isSystemTopic(k.topic) || isSystemGroup(k.group))
 }
 
 func (m *brokerMetrics) dropFlow(f *flow) {

@@ -49,14 +49,16 @@ func TestMetricsHaveRocketMQsNamesAndLabels(t *testing.T) {
 	var oldest int64
 	h.log.with(func(l *fakeLog) { oldest = l.queues[event.Queue{Topic: h.topicID("T"), ID: 1}][1].timestamp })
 	h.want(h.call(remoting.RequestSendMessageV2, sendFields(0).with("i", "__SHARDINGKEY\x01s\x02"), []byte(strings.Repeat("z", 2000))), remoting.ResponseSuccess)
+	h.want(h.call(remoting.RequestSendMessageV2, sendFields(0).with("i", "DELAY\x013\x02"), []byte("later")), remoting.ResponseSuccess)
 	h.want(h.pull(pullFields(1, 0).with("maxMsgNums", "2")), remoting.ResponseSuccess)
 	h.commitAs("CG", 1, 1)
 	h.commitAs("CG", 0, 1)
-	h.answered(func() bool { return h.broker.metrics.totals.stored.Load() == 4 && h.broker.metrics.flows.count() == 3 })
+	h.answered(func() bool { return h.broker.metrics.totals.stored.Load() == 5 && h.broker.metrics.flows.count() == 4 })
 	pair := `{NODE,consumer_group="CG",topic="T",is_retry="false",is_system="false"} `
 	h.wantMetrics(
 		`rocketmq_messages_in_total{NODE,topic="T",message_type="normal",is_system="false"} 3`,
 		`rocketmq_messages_in_total{NODE,topic="T",message_type="fifo",is_system="false"} 1`,
+		`rocketmq_messages_in_total{NODE,topic="T",message_type="delay",is_system="false"} 1`,
 		`rocketmq_message_size_bucket{NODE,topic="T",message_type="normal",is_system="false",le="1024"} 3`,
 		`rocketmq_message_size_bucket{NODE,topic="T",message_type="fifo",is_system="false",le="1024"} 0`,
 		`rocketmq_message_size_bucket{NODE,topic="T",message_type="fifo",is_system="false",le="4096"} 1`,
@@ -69,7 +71,7 @@ func TestMetricsHaveRocketMQsNamesAndLabels(t *testing.T) {
 		"rocketmq_consumer_lag_latency"+pair+textOf(now.UnixMilli()-oldest),
 		`rocketmq_broker_permission{NODE} 6`,
 		`rocketmq_processor_watermark{NODE,processor="send"} 0`,
-		`apogee_broker_send_seconds_count 4`,
+		`apogee_broker_send_seconds_count 5`,
 	)
 	h.wantBody(remoting.RequestGetConsumeStats, fields{"consumerGroup": "CG", "topic": "T"}, h.consumeStatsWithPullOffset())
 }
@@ -95,9 +97,10 @@ func TestDeletedTopicsAndGroupsLeaveNoMetrics(t *testing.T) {
 	h.heartbeat(h.client, "c1", "CG", map[string]string{"T": "*"})
 	h.send(0, "a", "x")
 	h.want(h.pull(pullFields(0, 0)), remoting.ResponseSuccess)
-	h.answered(func() bool { return h.broker.metrics.flows.count() == 2 })
+	h.want(h.end(h.sendHalf(0, "H1"), endCommit), remoting.ResponseSuccess)
+	h.answered(func() bool { return h.broker.metrics.flows.count() == 4 })
 	h.broker.forgetGone()
-	if h.broker.metrics.flows.count() != 2 || len(h.broker.pulled.table) != 1 {
+	if h.broker.metrics.flows.count() != 4 || len(h.broker.pulled.table) != 1 {
 		t.Error("what is there was forgotten")
 	}
 	h.want(h.call(remoting.RequestDeleteTopicInBroker, fields{"topic": "T"}, nil), remoting.ResponseSuccess)

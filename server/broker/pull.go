@@ -293,12 +293,12 @@ func (p *puller) expire(r *pullRequest, b *remoting.Batch) {
 	}
 	var reply remoting.Reply
 	fillPull(&reply, status, r.offset, first, next)
+	p.broker.metrics.pulled(status.code)
 	if b != nil {
 		b.Send(r.replyTo, &reply)
 	} else {
 		r.replyTo.Send(&reply)
 	}
-	p.broker.metrics.pulled(status.code)
 	p.finish(r)
 }
 

@@ -2,6 +2,7 @@ package broker
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"math/rand/v2"
 	"strconv"
@@ -84,7 +85,7 @@ func (b *Broker) returnMessage(rt remoting.ReplyTo, s *sentBack, settings GroupS
 		b.answerError(rt, err)
 		return
 	}
-	again := &returned{broker: b, replyTo: rt, record: r}
+	again := &returned{broker: b, replyTo: rt, record: r, topic: cmp.Or(s.topic, string(r.Topic)), group: s.group}
 	model := retryTopic(deadPrefix + s.group)
 	if s.level >= 0 && int64(r.ReconsumeTimes) < s.triesMax {
 		model = retryTopic(retryPrefix + s.group)
@@ -170,7 +171,9 @@ type returned struct {
 	broker   *Broker
 	replyTo  remoting.ReplyTo
 	record   record.Record // as the consumer had it
-	level    int64         // of the delay, 0 for the dead letters
+	topic    string        // that the consumer had it from
+	group    string
+	level    int64 // of the delay, 0 for the dead letters
 	message  record.Message
 	proposal engine.Proposal
 }
@@ -257,6 +260,6 @@ func (r *returned) Complete(p *engine.Proposal) {
 		r.broker.answerError(r.replyTo, errUnknownOutcome)
 		return
 	}
-	r.broker.metrics.sentBack(r.level == 0)
+	r.broker.metrics.sentBack(r.topic, r.group, r.level == 0)
 	answer(r.replyTo)
 }

@@ -42,6 +42,8 @@ func TestAMessageSentBackToTheDeadLettersKeepsWhatItIs(t *testing.T) {
 	if n := h.log.proposed() - before; n != 2 {
 		t.Errorf("%d proposals, want one for the topic and one for the message", n)
 	}
+	h.wantMetrics(`rocketmq_send_to_dlq_messages_total{NODE,consumer_group="CG",topic="T",is_system="false"} 1`,
+		`apogee_broker_sent_back_total{to="dead letters"} 1`)
 	dead := h.only("%DLQ%CG")
 	if string(dead.Body) != "body" || dead.Flag != 7 || dead.ReconsumeTimes != 1 || dead.BornTimestamp != m.BornTimestamp ||
 		dead.BornHost != m.BornHost || dead.SystemFlag != m.SystemFlag || string(dead.Topic) != "%DLQ%CG" {

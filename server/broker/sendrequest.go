@@ -161,8 +161,11 @@ func waitOf(known record.Known) engine.Wait {
 
 // kindOf is what metrics call a message, by the rules of RocketMQ.
 func kindOf(known record.Known) messageKind {
-	if known.ShardingKey != nil {
+	switch {
+	case known.ShardingKey != nil:
 		return kindFIFO
+	case known.DelayLevel != nil || known.Timed():
+		return kindDelay
 	}
 	return kindNormal
 }
