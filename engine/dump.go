@@ -6,13 +6,16 @@ import (
 	"hash/crc32"
 	"io"
 
+	"github.com/apogeemq/apogee/engine/commitlog"
 	"github.com/apogeemq/apogee/engine/event"
+	"github.com/apogeemq/apogee/engine/projection"
 	"github.com/apogeemq/apogee/engine/projection/pending"
+	"github.com/apogeemq/apogee/engine/projection/queue"
 )
 
 // Dump writes everything that the engine knows in one canonical form: where
-// it has applied to, the checkpoint of every projection, and every message of
-// every queue with its place. Equal logs give equal bytes, whichever way the
+// it has applied to, the checkpoint of every projection, every message of every
+// queue with its place, and which events their keys lead to. Equal logs give equal bytes, whichever way the
 // projections came about. Nobody proposes meanwhile.
 func (e *Engine) Dump(w io.Writer) error {
 	if err := e.carryOutTrim(); err != nil {
@@ -45,7 +48,38 @@ func (e *Engine) Dump(w io.Writer) error {
 			return fmt.Errorf("dump queue %d/%d: %w", q.Topic, q.ID, err)
 		}
 	}
+	if err := e.dumpKeys(out); err != nil {
+		return fmt.Errorf("dump keys: %w", err)
+	}
 	return out.Flush()
+}
+
+// dumpKeys looks for every event of the log by each of its keys.
+func (e *Engine) dumpKeys(out io.Writer) error {
+	sum, found := crc32.NewIEEE(), 0
+	var failed error
+	look := func(at projection.Place, ev event.Event) {
+		for i := 0; i < ev.KeyCount() && failed == nil; i++ {
+			before := found
+			failed = e.queues.Keys(ev.Key(i), at.Position, at.Position+1, func(c queue.Candidate) (bool, error) {
+				fmt.Fprintf(sum, "%x at %d\n", ev.Key(i), c.Position)
+				found++
+				return true, nil
+			})
+			if found != before+1 {
+				fmt.Fprintf(out, "key %x leads to %d events at position %d\n", ev.Key(i), found-before, at.Position)
+			}
+		}
+	}
+	first, _ := e.log.First()
+	err := e.log.CursorFrom(max(first, e.Marks().Trimmed+1)).Visit(event.Index(e.applied.Load()), func(f commitlog.Frame) error {
+		if err := eachEvent(&f, look); err != nil {
+			return err
+		}
+		return failed
+	})
+	fmt.Fprintf(out, "keys %d crc %08x\n", found, sum.Sum32())
+	return err
 }
 
 func (e *Engine) dumpQueue(out io.Writer, q event.Queue) error {

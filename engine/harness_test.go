@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"testing"
 	"time"
 
@@ -136,6 +137,8 @@ type workload struct {
 	queues map[event.Queue][]stored
 	keys   map[string][]stored
 
+	commits map[uint64]int // events by the hash of a commit
+
 	recreated, setBack int // topics under their old name, consumers
 }
 
@@ -147,7 +150,7 @@ type stored struct {
 
 func newWorkload(seed uint64) *workload {
 	return &workload{rng: rand.New(rand.NewPCG(seed, 5)), now: 1_700_000_000_000, nextID: 1, names: make(map[event.TopicID]string),
-		queues: make(map[event.Queue][]stored), keys: make(map[string][]stored)}
+		queues: make(map[event.Queue][]stored), keys: make(map[string][]stored), commits: make(map[uint64]int)}
 }
 
 // frame draws the next frame: mostly messages; now and then a topic comes,
@@ -229,7 +232,14 @@ func (w *workload) commitOffsets() event.Draft {
 		back.Offset -= 20
 		commits = append(commits, back)
 	}
-	return event.Draft{Kind: event.KindOffsets, Payload: event.Bytes(event.AppendOffsetCommits(nil, commits))}
+	d := event.Draft{Kind: event.KindOffsets, Payload: event.Bytes(event.AppendOffsetCommits(nil, commits))}
+	for _, c := range commits {
+		if h := event.CommitHash(c.Group, c.Queue); !slices.Contains(d.Keys, h) {
+			d.Keys = append(d.Keys, h)
+			w.commits[h]++
+		}
+	}
+	return d
 }
 
 func (w *workload) queue() event.Queue {

@@ -47,6 +47,26 @@ func (e *Engine) FindKey(topic event.TopicID, key []byte, from, to int64, limit 
 	})
 }
 
+// FindHash visits applied events that carry a hash and begin in [from, to),
+// newest first, until visit returns false or an error. Hashes collide: visit
+// looks whether the event is what it wants.
+func (e *Engine) FindHash(hash uint64, from, to event.Position, visit func(Message) (more bool, err error)) error {
+	r, release, err := e.reader()
+	if err != nil {
+		return err
+	}
+	defer release()
+	from = max(from, e.Marks().TrimmedPosition)
+	to = min(to, event.Position(e.position.Load()))
+	return e.queues.Keys(hash, from, to, func(c queue.Candidate) (more bool, err error) {
+		err = e.findCandidate(r, c, func(m Message) (err error) {
+			more, err = visit(m)
+			return err
+		})
+		return more, err
+	})
+}
+
 // readCandidate visits the event that a key led to.
 func (e *Engine) readCandidate(r *commitlog.Reader, topic event.TopicID, c queue.Candidate, visit func(Message) error) error {
 	_, offset, entry, ok, err := e.queues.Locate(topic, c)
@@ -58,6 +78,11 @@ func (e *Engine) readCandidate(r *commitlog.Reader, topic event.TopicID, c queue
 			return visit(Message{Event: ev.Bytes, Position: ev.Position, Offset: offset, Timestamp: ev.Timestamp})
 		})
 	}
+	return e.findCandidate(r, c, visit)
+}
+
+// findCandidate visits an event wherever in the log it is.
+func (e *Engine) findCandidate(r *commitlog.Reader, c queue.Candidate, visit func(Message) error) error {
 	return r.Find(c.Position, func(ev commitlog.Event) error {
 		m := Message{Event: ev.Bytes, Position: ev.Position, Offset: -1, Timestamp: ev.Timestamp}
 		if ev.Bytes.Stream() == event.StreamQueue {

@@ -1,8 +1,10 @@
 package engine
 
 import (
+	"cmp"
 	"fmt"
 	"math"
+	"slices"
 	"testing"
 
 	"github.com/apogeemq/apogee/engine/disk/simdisk"
@@ -66,6 +68,52 @@ func (w *workload) checkKey(t *testing.T, e *Engine, topic event.TopicID, key st
 	if err != nil || fmt.Sprint(got) != fmt.Sprint(want) {
 		t.Fatalf("topic %d, %s, %d to %d, limit %d:\n got %q\nwant %q\n%v", topic, key, from, to, limit, got, want, err)
 	}
+}
+
+func TestAHashFindsItsEventsOfEveryKindBetweenTwoPositions(t *testing.T) {
+	t.Parallel()
+	d := simdisk.New(8, simdisk.Options{})
+	o := testOptions(d, 8)
+	e, w := mustOpen(t, o), newWorkload(8)
+	if _, err := w.run(e, 800); err != nil {
+		t.Fatal(err)
+	}
+	check := func() {
+		t.Helper()
+		settle(t, e)
+		find := func(hash uint64, from, to event.Position) (at []event.Position) {
+			err := e.FindHash(hash, from, to, func(m Message) (bool, error) {
+				if m.Event.Kind() != event.KindOffsets || m.Offset != -1 {
+					t.Errorf("found an event of kind %v at offset %d", m.Event.Kind(), m.Offset)
+				}
+				at = append(at, m.Position)
+				return true, nil
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			return at
+		}
+		for hash, count := range w.commits {
+			all := find(hash, 0, math.MaxUint64)
+			if len(all) != count || !slices.IsSortedFunc(all, func(a, b event.Position) int { return cmp.Compare(b, a) }) {
+				t.Fatalf("%d events at %v, expected %d, the newest first", len(all), all, count)
+			}
+			i := w.rng.IntN(count)
+			if got := find(hash, all[count-1], all[i]); !slices.Equal(got, all[i+1:]) {
+				t.Fatalf("from %d to %d: %v of %v", all[count-1], all[i], got, all)
+			}
+			if got := find(hash, all[i], all[0]+1); !slices.Equal(got, all[:i+1]) {
+				t.Fatalf("from %d: %v of %v", all[i], got, all)
+			}
+		}
+	}
+	check()
+	mustClose(t, e)
+	deleteIndex(t, d)
+	e = mustOpen(t, o)
+	check()
+	mustClose(t, e)
 }
 
 func TestAKeyOnVeryManyMessagesIsReadNoFurtherThanItsLimit(t *testing.T) {

@@ -29,6 +29,20 @@
 // the seed makes bytes of another log, or bytes a client planted in a message
 // body, fail that check.
 //
+// # Key hashes
+//
+// A key is hashed together with a topic id (KeyHash), and events are found by
+// the hashes that they carry. Messages carry those of the keys that clients
+// gave them. Other events carry hashes of keys of the log's own, which begin
+// with a byte that no client's key has:
+//
+//	02 'c' queue id (4)  group    offsets: the group's commit for a queue of the
+//	                              topic
+//	02 'f' queue id (4)  group    offsets: that commit is the group's first there
+//	02 'b' queue id (4)  group    offsets: that commit sets the group back
+//	02 'e' handle (8)             dropped: what the handle names has ended;
+//	                              hashed with topic 0
+//
 // Positions, indexes and queue offsets are all 64-bit counters that look
 // alike. Each has a type of its own; conversions go through named functions.
 package event

@@ -11,7 +11,6 @@ const (
 	envelopeBytes = 24
 	flagDue       = 1
 	flagCause     = 2
-	keysMax       = 255
 
 	// HeadBytes is the part of an event that its own checksum doesn't cover: its
 	// length and that checksum.
@@ -83,8 +82,8 @@ func (d *Draft) Validate() error {
 	switch {
 	case !d.Kind.Known():
 		return fmt.Errorf("encode event: kind %d is unknown to this version", d.Kind)
-	case len(d.Keys) > keysMax:
-		return fmt.Errorf("encode event: %d keys, at most %d are allowed", len(d.Keys), keysMax)
+	case len(d.Keys) > KeysMax:
+		return fmt.Errorf("encode event: %d keys, at most %d are allowed", len(d.Keys), KeysMax)
 	case d.EncodedBytes() > BytesMax:
 		return fmt.Errorf("encode event: %d bytes, at most %d are allowed", d.EncodedBytes(), BytesMax)
 	}

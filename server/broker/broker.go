@@ -33,6 +33,7 @@ type Queues interface {
 	OffsetAt(q event.Queue, millis int64, boundary engine.Boundary) (event.Offset, error)
 	ReadAt(position event.Position, visit func(engine.Message) error) error
 	FindKey(topic event.TopicID, key []byte, from, to int64, limit int, match func(engine.Message) bool) error
+	FindHash(hash uint64, from, to event.Position, visit func(engine.Message) (more bool, err error)) error
 }
 
 // Topics are the topics as applied.
@@ -132,6 +133,7 @@ type Broker struct {
 
 	relays chan struct{} // one element per request to a client that waits
 	early  chan struct{} // one element per request that waits for the message it names
+	tracks chan struct{} // one element per search for what became of a message
 
 	running context.Context // until Close
 	stop    context.CancelFunc
@@ -153,7 +155,7 @@ func New(c Config, d Dependencies) (*Broker, error) {
 	}
 	ctx, stop := context.WithCancel(context.Background())
 	b := &Broker{config: c, authorizer: d.Authorizer, topics: d.Topics, groups: d.Groups, queues: d.Queues, offsets: d.Offsets, progress: d.Progress, proposer: d.Proposer, waiting: d.Waiting, running: ctx, stop: stop}
-	b.relays, b.early = make(chan struct{}, c.Limits.Relays), make(chan struct{}, earlyMax)
+	b.relays, b.early, b.tracks = make(chan struct{}, c.Limits.Relays), make(chan struct{}, earlyMax), make(chan struct{}, tracksMax)
 	b.startedMillis = c.Clock().UnixMilli()
 	b.metrics = newBrokerMetrics(&b.config)
 	b.live = newLive(&b.config)

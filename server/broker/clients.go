@@ -10,7 +10,11 @@ import (
 	"github.com/apogeemq/apogee/server/remoting"
 )
 
-const modelBroadcasting = "BROADCASTING"
+// What consumers say about themselves.
+const (
+	modelBroadcasting = "BROADCASTING"
+	consumesActively  = "CONSUME_ACTIVELY"
+)
 
 // subscription is what a group wants of a topic. It is never changed.
 type subscription struct {

@@ -170,7 +170,7 @@ type clientCount struct {
 }
 
 // consumeModes are RocketMQ's names of consumeType in metrics.
-var consumeModes = map[string]string{"CONSUME_ACTIVELY": "pull", "CONSUME_PASSIVELY": "push", "CONSUME_POP": "pop"}
+var consumeModes = map[string]string{consumesActively: "pull", "CONSUME_PASSIVELY": "push", "CONSUME_POP": "pop"}
 
 // census counts the connections in producer groups and in consumer groups, by
 // kind; at most limit kinds of each.

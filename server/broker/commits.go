@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -14,8 +15,12 @@ import (
 	"github.com/apogeemq/apogee/server/remoting"
 )
 
-// commitsPerEvent bounds the offsets of one event.
-const commitsPerEvent = 4096
+const (
+	// commitsPerProposal bounds the offsets that are proposed at once.
+	commitsPerProposal = 4096
+	// commitsPerEvent bounds those of one event: each needs up to two hashes.
+	commitsPerEvent = event.KeysMax / 2
+)
 
 // commitKey names an offset.
 type commitKey struct {
@@ -196,8 +201,7 @@ func (c *commits) flush(ctx context.Context) error {
 		if len(list) == 0 {
 			return failure
 		}
-		drafts := []event.Draft{{Kind: event.KindOffsets, Payload: event.Bytes(event.AppendOffsetCommits(nil, list))}}
-		err := proposeAndApply(ctx, c.proposer, c.progress, drafts)
+		err := proposeAndApply(ctx, c.proposer, c.progress, c.drafts(list))
 		if err != nil && keeps(err) {
 			c.settle(err)
 			return err // the kept ones wait for the next interval
@@ -208,12 +212,36 @@ func (c *commits) flush(ctx context.Context) error {
 	}
 }
 
-// takePendingLocked moves offsets from pending to sent, as many as one event
+// drafts are the events for commits whose predecessors are applied. Each event
+// can be found by the commits in it.
+func (c *commits) drafts(list []event.OffsetCommit) []event.Draft {
+	// Commits of a group and a client share their names.
+	slices.SortFunc(list, func(a, b event.OffsetCommit) int {
+		return cmp.Or(cmp.Compare(a.Group, b.Group), cmp.Compare(a.Client, b.Client))
+	})
+	var drafts []event.Draft
+	for part := range slices.Chunk(list, commitsPerEvent) {
+		d := event.Draft{Kind: event.KindOffsets, Payload: event.Bytes(event.AppendOffsetCommits(nil, part))}
+		for _, o := range part {
+			d.Keys = append(d.Keys, event.CommitHash(o.Group, o.Queue))
+			switch applied, found := c.offsets.Get(o.Group, o.Queue); {
+			case !found:
+				d.Keys = append(d.Keys, event.FirstCommitHash(o.Group, o.Queue))
+			case o.Offset < applied.Offset:
+				d.Keys = append(d.Keys, event.SetBackHash(o.Group, o.Queue))
+			}
+		}
+		drafts = append(drafts, d)
+	}
+	return drafts
+}
+
+// takePendingLocked moves offsets from pending to sent, as many as one proposal
 // takes.
 func (c *commits) takePendingLocked() []event.OffsetCommit {
-	list := make([]event.OffsetCommit, 0, min(len(c.pending), commitsPerEvent))
+	list := make([]event.OffsetCommit, 0, min(len(c.pending), commitsPerProposal))
 	for k, g := range c.pending {
-		if len(list) == commitsPerEvent {
+		if len(list) == commitsPerProposal {
 			break
 		}
 		list = append(list, event.OffsetCommit{Group: k.group, Queue: k.queue, Offset: g.offset, Client: g.client})

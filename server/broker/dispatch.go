@@ -74,6 +74,7 @@ func (b *Broker) dispatchTable() map[int32]handler {
 		remoting.RequestCleanExpiredConsumeQueue:     b.clean,
 		remoting.RequestViewMessageByID:              b.viewMessage,
 		remoting.RequestQueryMessage:                 b.queryMessage,
+		remoting.RequestTrackMessage:                 b.trackMessage,
 	}
 	maps.Copy(table, b.clientHandlers())
 	return table

@@ -251,6 +251,25 @@ func (l *fakeLog) FindKey(topic event.TopicID, key []byte, from, to int64, limit
 	return nil
 }
 
+func (l *fakeLog) FindHash(hash uint64, from, to event.Position, visit func(engine.Message) (bool, error)) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for i := len(l.events) - 1; i >= 0; i-- {
+		s := l.events[i]
+		for k := range s.event.KeyCount() {
+			if s.event.Key(k) != hash || s.position < from || s.position >= to {
+				continue
+			}
+			offset := slices.IndexFunc(l.queues[s.event.Queue()], func(o storedEvent) bool { return o.position == s.position })
+			if more, err := visit(engine.Message{Event: s.event, Position: s.position, Offset: event.Offset(offset), Timestamp: s.timestamp}); err != nil || !more {
+				return err
+			}
+			break
+		}
+	}
+	return nil
+}
+
 func (l *fakeLog) OffsetAt(q event.Queue, millis int64, boundary engine.Boundary) (event.Offset, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -234,7 +234,7 @@ func TestManyOffsetsAreSharedOutOverSeveralEvents(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		log := newFakeLog()
 		c := gatherer(t, log)
-		for i := range commitsPerEvent + 1 {
+		for i := range commitsPerProposal + 1 {
 			if err := c.gather(commitKey{"G", event.Queue{Topic: 1, ID: uint32(i)}}, 1, "client"); err != nil {
 				t.Fatal(err)
 			}
@@ -242,7 +242,7 @@ func TestManyOffsetsAreSharedOutOverSeveralEvents(t *testing.T) {
 		if err := c.close(); err != nil {
 			t.Fatal(err)
 		}
-		if n := log.proposed(); n != 2 || len(log.offsets.Group("G")) != commitsPerEvent+1 {
+		if n := log.proposed(); n != 2 || len(log.offsets.Group("G")) != commitsPerProposal+1 {
 			t.Errorf("%d proposals with %d offsets", n, len(log.offsets.Group("G")))
 		}
 	})

@@ -53,7 +53,8 @@ func (b *Broker) recallWaiting(rt remoting.ReplyTo, h delay.Handle) {
 	if err = b.verifyHandle(entry, h); err == nil {
 		r := &recalling{broker: b, replyTo: rt, handle: h}
 		r.proposal = engine.Proposal{Completion: r, Drafts: []event.Draft{{
-			Kind: event.KindDropped, Cause: h.Waiting, Payload: event.Bytes(event.AppendDrop(nil, event.Drop{Reason: event.DropRecalled})),
+			Kind: event.KindDropped, Cause: h.Waiting, Keys: []uint64{event.CauseHash(h.Waiting)},
+			Payload: event.Bytes(event.AppendDrop(nil, event.Drop{Reason: event.DropRecalled})),
 		}}}
 		err = b.sender.proposer.Propose(&r.proposal)
 	}

@@ -6,6 +6,7 @@ import (
 	"github.com/apogeemq/apogee/engine"
 	"github.com/apogeemq/apogee/engine/event"
 	"github.com/apogeemq/apogee/engine/projection/topic"
+	"github.com/apogeemq/apogee/server/broker/track"
 	"github.com/apogeemq/apogee/server/remoting"
 )
 
@@ -139,7 +140,7 @@ func (c *commits) tryReset(offsets []event.OffsetCommit, done func(error)) error
 	if len(c.resets)+len(offsets) > c.config.Limits.GatheredOffsets {
 		return c.full()
 	}
-	if err := c.setLocked(offsets, clientOfResets, done); err != nil {
+	if err := c.setLocked(offsets, track.ClientOfResets, done); err != nil {
 		return err
 	}
 	for _, o := range offsets {
@@ -164,7 +165,7 @@ func (c *commits) copy(offsets []event.OffsetCommit, done func(error)) {
 func (c *commits) tryCopy(offsets []event.OffsetCommit, done func(error)) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if err := c.setLocked(offsets, clientOfCopies, done); err != nil {
+	if err := c.setLocked(offsets, track.ClientOfCopies, done); err != nil {
 		return err
 	}
 	for _, o := range offsets {
@@ -194,12 +195,6 @@ func (c *commits) setLocked(offsets []event.OffsetCommit, client string, done fu
 	c.wakeLocked()
 	return nil
 }
-
-// Names of what administrators do to offsets, in the log.
-const (
-	clientOfResets = "offset reset"
-	clientOfCopies = "offset copy"
-)
 
 // takeReset ends the reset of an offset that a consumer picks up.
 func (c *commits) takeReset(k commitKey) (event.Offset, bool) {

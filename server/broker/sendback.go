@@ -225,7 +225,7 @@ func (r *returned) draft(t topic.Topic) (event.Draft, error) {
 }
 
 // waiting turns the message into one that waits as long as its level says. It is
-// indexed by its keys when it is delivered.
+// found by its unique key, and by its other keys when it is delivered.
 func (r *returned) waiting(t topic.Topic) (event.Draft, error) {
 	b, m := r.broker, &r.message
 	plan := b.config.Delays.Level(int(min(r.level, delay.LevelsMax)), b.config.Clock().UnixMilli())
@@ -240,6 +240,7 @@ func (r *returned) waiting(t topic.Topic) (event.Draft, error) {
 	m.Topic, m.QueueID = waitsIn.Config.Name, plan.Queue
 	return event.Draft{
 		Kind: event.KindDelayed, Stream: event.StreamQueue, Topic: waitsIn.ID, Queue: plan.Queue, Due: plan.Due, Payload: m,
+		Keys: record.AppendKeyHashes(nil, waitsIn.ID, record.Properties(m.Properties).Known().UniqueKey, nil),
 	}, nil
 }
 

@@ -52,12 +52,13 @@ func (r *sendRequest) reserve() int {
 	return len(r.properties) + delay.ReservedBytes
 }
 
-// delay turns the request's message into one that waits. It is indexed by its
-// keys when it is delivered.
+// delay turns the request's message into one that waits. It is found by its
+// unique key, which is the first of its hashes, and by its other keys when it is
+// delivered.
 func (r *sendRequest) delay(waitsIn topic.Topic) {
 	m, d := &r.messages[0], &r.drafts[0]
 	m.Topic, m.QueueID = waitsIn.Config.Name, r.plan.Queue
-	d.Kind, d.Topic, d.Queue, d.Due, d.Tag, d.Keys = event.KindDelayed, waitsIn.ID, r.plan.Queue, r.plan.Due, 0, nil
+	d.Kind, d.Topic, d.Queue, d.Due, d.Tag, d.Keys = event.KindDelayed, waitsIn.ID, r.plan.Queue, r.plan.Due, 0, d.Keys[:1]
 }
 
 // appendRecallHandle appends what recalls the message, once it is stored.

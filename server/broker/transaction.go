@@ -113,7 +113,7 @@ func (t *transactions) propose(rt remoting.ReplyTo, e ending, entry pending.Entr
 		return err
 	}
 	c := &conclusion{transactions: t, replyTo: rt, handle: e.handle, topic: string(half.properties.Topic), outcome: rolledBack}
-	draft := event.Draft{Kind: event.KindDropped, Cause: e.handle,
+	draft := event.Draft{Kind: event.KindDropped, Cause: e.handle, Keys: []uint64{event.CauseHash(e.handle)},
 		Payload: event.Bytes(event.AppendDrop(nil, event.Drop{Reason: event.DropRolledBack}))}
 	if e.outcome == outcomeCommit {
 		c.outcome = committed

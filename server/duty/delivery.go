@@ -274,7 +274,7 @@ func (p *delivery) load(entry pending.Entry) error {
 	if !found {
 		p.duty.trouble.topicless(entry)
 		p.dropped = true
-		p.drafts[0] = event.Draft{Kind: event.KindDropped, Cause: entry.Handle,
+		p.drafts[0] = event.Draft{Kind: event.KindDropped, Cause: entry.Handle, Keys: []uint64{event.CauseHash(entry.Handle)},
 			Payload: event.Bytes(event.AppendDrop(nil, event.Drop{Reason: event.DropNoTopic}))}
 	}
 	p.proposal = engine.Proposal{Drafts: p.drafts[:], Completion: p}

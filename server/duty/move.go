@@ -112,15 +112,20 @@ func (m *Mover) gather(b *moving, entries []pending.Entry) ([]pending.Entry, err
 	return entries, nil
 }
 
-// copyOf is the event that stores an entry's message again.
+// copyOf is the event that stores an entry's message again. It is found as the
+// first copy was.
 func (m *Mover) copyOf(e pending.Entry) (event.Draft, error) {
 	move := event.Move{Kind: e.Kind, Asked: e.Asked}
+	var keys []uint64
 	err := m.config.Events.ReadEntry(e.Location, int(e.Bytes), func(message engine.Message) error {
 		payload, err := settlement.Record(message.Event)
 		move.Payload = bytes.Clone(payload)
+		for i := range message.Event.KeyCount() {
+			keys = append(keys, message.Event.Key(i))
+		}
 		return err
 	})
-	return event.Draft{Kind: event.KindMoved, Due: e.Due, Cause: e.Handle, Payload: event.Bytes(event.AppendMove(nil, move))}, err
+	return event.Draft{Kind: event.KindMoved, Due: e.Due, Cause: e.Handle, Keys: keys, Payload: event.Bytes(event.AppendMove(nil, move))}, err
 }
 
 // store proposes what was gathered and waits until it is applied.

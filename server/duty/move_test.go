@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"math"
 	"strings"
 	"testing"
 
@@ -45,6 +46,19 @@ func (n *node) mover() *Mover {
 	return NewMover(MoverConfig{Waiting: n.engine.Waiting(), Events: n.engine, Proposer: n.single, Settlement: n.settlement})
 }
 
+// findMoved fails unless the copy of what waits carries the original's key.
+func (n *node) findMoved(key uint64) {
+	n.Helper()
+	found := false
+	err := n.engine.FindHash(key, 0, math.MaxUint64, func(m engine.Message) (bool, error) {
+		found = m.Event.Kind() == event.KindMoved
+		return false, nil
+	})
+	if err != nil || !found {
+		n.Fatalf("key %d doesn't lead to the copy: %v", key, err)
+	}
+}
+
 func TestWhatWaitsIsMovedBeforeATrimAndThenDeliveredOnce(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -53,7 +67,9 @@ func TestWhatWaitsIsMovedBeforeATrimAndThenDeliveredOnce(t *testing.T) {
 	want := map[string]int{}
 	for i := range count {
 		want[fmt.Sprint(i)] = 1
-		n.store(waiting(begin+1000, "T", fmt.Sprint(i), 0))
+		d := waiting(begin+1000, "T", fmt.Sprint(i), 0)
+		d.Keys = []uint64{uint64(i) + 1}
+		n.store(d)
 	}
 	m := n.mover()
 	for range 3 { // each time what was moved before is moved again
@@ -63,6 +79,9 @@ func TestWhatWaitsIsMovedBeforeATrimAndThenDeliveredOnce(t *testing.T) {
 		n.trimFirst(m)
 		if c := n.engine.Waiting().Counts().Delayed; c != count {
 			t.Fatalf("%d of %d wait after the trim", c, count)
+		}
+		for key := uint64(1); key <= count; key++ {
+			n.findMoved(key)
 		}
 	}
 	n.close()

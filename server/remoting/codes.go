@@ -106,6 +106,12 @@ const (
 	RequestListACL                      int32 = 3010
 )
 
+// Request codes of Apogee's own. They fit in a binary header, and RocketMQ has
+// none between 4000 and 200000.
+const (
+	RequestTrackMessage int32 = 20001
+)
+
 // Request codes of POP consumption. They do not fit in the 16 bits of a
 // binary header; the decoder restores them.
 const (

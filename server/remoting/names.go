@@ -20,6 +20,7 @@ var requestNames = map[int32]string{
 	RequestSendMessage:                  "send_message",
 	RequestPullMessage:                  "pull_message",
 	RequestQueryMessage:                 "query_message",
+	RequestTrackMessage:                 "track_message",
 	RequestQueryBrokerOffset:            "query_broker_offset",
 	RequestQueryConsumerOffset:          "query_consumer_offset",
 	RequestUpdateConsumerOffset:         "update_consumer_offset",

@@ -2,6 +2,7 @@ package queue
 
 import (
 	"errors"
+	"sort"
 
 	"github.com/apogeemq/apogee/engine/event"
 	"github.com/apogeemq/apogee/engine/indexfile"
@@ -58,14 +59,17 @@ func (w *keyWalk) meet(c Candidate) error {
 	return nil
 }
 
-// run looks through a run from its end; it is short enough to need no order.
+// run looks through a run, whose keys are in the order of their events, from
+// the last one that is wanted to the first.
 func (w *keyWalk) run(r *Run) error {
 	if r.Base >= w.below {
 		return nil
 	}
-	for i := r.keys.length() - 1; i >= 0 && !w.done; i-- {
-		if k := r.keys.at(i); k.Hash == w.hash {
-			if err := w.meet(Candidate{Position: r.Segment + event.Position(k.Position)}); err != nil {
+	at := func(i int) event.Position { return r.Segment + event.Position(r.keys.at(i).Position) }
+	end := sort.Search(r.keys.length(), func(i int) bool { return at(i) >= w.below })
+	for i := end - 1; i >= 0 && !w.done && at(i) >= w.from; i-- {
+		if r.keys.at(i).Hash == w.hash {
+			if err := w.meet(Candidate{Position: at(i)}); err != nil {
 				return err
 			}
 		}

@@ -1,5 +1,7 @@
 package record
 
+import "strconv"
+
 // Return is what a message gets that a consumer has sent back.
 type Return struct {
 	Topic      []byte // that it was consumed from; kept where an earlier return has named one
@@ -31,4 +33,30 @@ func AppendReturned(dst []byte, sent Properties, r Return) []byte {
 	dst = AppendProperty(dst, propertyOriginID, id)
 	dst = AppendProperty(dst, propertyWaitStored, "false")
 	return AppendProperty(dst, propertyDelayLevel, r.DelayLevel)
+}
+
+// Origin says where a copy of a message comes from, and where it goes.
+type Origin struct {
+	Topic     string // that the original was consumed from, "" for none
+	ID        string // of the original: what a broker gave, or a client
+	RealTopic string // that a waiting message goes to
+	RealQueue uint32
+}
+
+// Origin finds it in one walk.
+func (p Properties) Origin() (o Origin) {
+	for name, value := range p.All() {
+		switch string(name) {
+		case propertyRetryTopic:
+			o.Topic = string(value)
+		case propertyOriginID:
+			o.ID = string(value)
+		case propertyRealTopic:
+			o.RealTopic = string(value)
+		case propertyRealQueue:
+			n, _ := strconv.ParseUint(string(value), 10, 32)
+			o.RealQueue = uint32(n)
+		}
+	}
+	return o
 }
