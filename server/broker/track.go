@@ -24,7 +24,7 @@ const (
 func (b *Broker) newTracker() *track.Tracker {
 	return &track.Tracker{
 		Log: b.queues, Topics: b.topics, Offsets: b.offsets, Waiting: b.waiting, Consumers: b.consumersOf, OffsetOf: b.offsetOf,
-		Names: track.Names{Waiting: []string{delay.LevelTopic, delay.TimerTopic, topicHalf}, RetryPrefix: retryPrefix, DeadPrefix: deadPrefix},
+		Names: track.Names{Waiting: []string{delay.LevelTopic, delay.TimerTopic, topicHalf}, RetryPrefix: retryPrefix, DeadPrefix: deadPrefix, GivenUp: topicHalfExpired},
 	}
 }
 

@@ -262,6 +262,25 @@ func TestMessagesThatWaitAndThoseThatEndedUnseenSaySo(t *testing.T) {
 	h.want(h.end(half, endCommit), remoting.ResponseSuccess)
 	wantState(half.Text("msgId"), track.Stored)
 	wantState("H2", track.Stored)
+
+	half = h.sendHalf(0, "H3", "TIMER_DELAY_SEC\x011000\x02")
+	h.want(h.end(half, endCommit), remoting.ResponseSuccess)
+	wantState("H3", track.Delayed)
+	m := wantState(half.Text("msgId"), track.Delayed)
+	h.deliver(m.Position)
+	wantState(half.Text("msgId"), track.Stored)
+	wantState("H3", track.Stored)
+
+	half = h.sendHalf(0, "H4")
+	if err := h.broker.AbandonHalfMessage(h.Context(), h.entry(half)); err != nil {
+		t.Fatal(err)
+	}
+	if m := h.tracked(half.Text("msgId"), "T"); m.State != track.GivenUp || m.Topic != topicHalfExpired {
+		t.Errorf("message %+v", m)
+	}
+	if m := h.tracked("H4", ""); m.State != track.GivenUp || len(m.Groups) > 0 {
+		t.Errorf("message %+v", m)
+	}
 }
 
 func TestWhatCanNotBeTrackedIsRefused(t *testing.T) {

@@ -36,7 +36,7 @@ func (t *transactions) commitDraft(h *halfMessage, to topic.Topic) (event.Draft,
 	m.Topic, m.QueueID = waitsIn.Config.Name, plan.Queue
 	return event.Draft{
 		Kind: event.KindDelayed, Stream: event.StreamQueue, Topic: waitsIn.ID, Queue: plan.Queue,
-		Due: plan.Due, Cause: h.handle, Payload: m,
+		Due: plan.Due, Cause: h.handle, Keys: record.AppendKeyHashes(nil, waitsIn.ID, known.UniqueKey, nil), Payload: m,
 	}, nil
 }
 

@@ -37,6 +37,7 @@ const (
 	Delayed   MessageState = "delayed"    // waits until it is due
 	Half      MessageState = "half"       // waits for the outcome of its transaction
 	Ended     MessageState = "ended"      // is no longer waiting, and why is not recorded any more
+	GivenUp   MessageState = "given up"   // nobody told the outcome of its transaction
 	NoTopic   MessageState = "no topic"   // its topic was deleted
 	CopyFound MessageState = "copy found" // the message itself is gone; this is the copy for a retry or a dead letter
 )

@@ -84,9 +84,9 @@ func (f *finder) read(read engine.Message) (m found, ok bool, err error) {
 		if payload, err = settlement.Record(read.Event); err != nil {
 			return m, false, err
 		}
-		m.handle = read.Position
+		m.handle, m.cause = read.Position, read.Event.Cause()
 		if read.Event.Kind() == event.KindMoved {
-			m.handle = read.Event.Cause()
+			m.handle, m.cause = m.cause, 0
 		}
 	}
 	m.payload = bytes.Clone(payload)
@@ -148,8 +148,12 @@ func (f *finder) place(m *found) (err error) {
 // delivered is the one in its topic.
 func (f *finder) take(m found) error {
 	switch {
+	case slices.ContainsFunc(f.found, func(other found) bool { return other.Position == m.Position }):
+		return nil
 	case m.handle != 0:
 		return f.takeWaited(m)
+	case m.Topic == f.Names.GivenUp:
+		m.State = GivenUp
 	case m.topic.ID == 0:
 		m.State = NoTopic
 	case m.copyFor != "":
@@ -177,16 +181,12 @@ func (f *finder) takeWaited(m found) error {
 		f.found = append(f.found, m)
 		return nil
 	}
-	if m.topic.ID != 0 && m.UniqueKey != "" {
-		delivered, err := f.messages(m.topic, m.UniqueKey)
-		if err != nil {
-			return err
-		}
-		for _, d := range delivered {
-			if d.cause == m.handle {
-				return f.take(d)
-			}
-		}
+	next, known, err := f.causedBy(m)
+	if err != nil {
+		return err
+	}
+	if known {
+		return f.take(next)
 	}
 	m.State = Ended
 	err = f.Log.FindHash(event.CauseHash(m.handle), m.handle, everywhere, func(read engine.Message) (bool, error) {
@@ -199,6 +199,32 @@ func (f *finder) takeWaited(m found) error {
 	})
 	f.found = append(f.found, m)
 	return err
+}
+
+// causedBy is the message that one which no longer waits has become: in its
+// topic, waiting for its time after its transaction, or given up.
+func (f *finder) causedBy(m found) (next found, known bool, err error) {
+	if m.UniqueKey == "" {
+		return next, false, nil
+	}
+	list, err := f.messages(m.topic, m.UniqueKey)
+	for _, name := range append([]string{f.Names.GivenUp}, f.Names.Waiting...) {
+		t, there := f.Topics.Get(name)
+		if err != nil || !there {
+			continue
+		}
+		more, wrong := f.withHash(t.ID, m.UniqueKey, m.Position, isRecord)
+		list, err = append(list, more...), wrong
+	}
+	i := slices.IndexFunc(list, func(d found) bool { return d.cause == m.handle })
+	if err != nil || i < 0 {
+		return next, false, err
+	}
+	return list[i], true, nil
+}
+
+func isRecord(e event.Event) bool {
+	return e.Kind() == event.KindMessage || e.Kind().Waits() || e.Kind() == event.KindMoved
 }
 
 // messages are the messages of a topic with a unique key, newest first.
@@ -258,6 +284,7 @@ func (f *finder) withKey(t topic.Topic) error {
 			return err
 		}
 		for _, m := range waited {
+			delivered[m.cause] = true
 			if m.topic.ID != t.ID || delivered[m.handle] || len(f.found) >= MessagesMax {
 				continue
 			}

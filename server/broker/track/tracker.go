@@ -66,6 +66,7 @@ type Names struct {
 	Waiting     []string // topics of messages that wait
 	RetryPrefix string   // before a group's name
 	DeadPrefix  string
+	GivenUp     string // topic of half messages whose outcome nobody has told
 }
 
 // Tracker answers what became of messages.
