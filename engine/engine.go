@@ -128,9 +128,11 @@ func (e *Engine) openLog() (commitlog.Recovery, error) {
 	o := e.opts.Log
 	o.Source = e.opts.Source
 	o.OnMarks = e.marksMoved
-	o.Policy = commitlog.FlushOnRequest
-	if e.opts.CommitAt == CommitDurable {
+	switch e.opts.CommitAt {
+	case CommitDurable:
 		o.Policy = commitlog.FlushAtOnce
+	case CommitWritten:
+		o.Policy = commitlog.FlushOnRequest
 	}
 	l, r, err := commitlog.Open(o)
 	if err != nil {

@@ -30,7 +30,8 @@ const DefaultIndexCacheBytes = 32 << 20
 
 // Options of an engine.
 type Options struct {
-	// Log opens the log. Source, OnMarks and Policy are set by the engine.
+	// Log opens the log. Source and OnMarks are set by the engine, and Policy
+	// unless CommitAt is CommitExternal.
 	Log commitlog.Options
 	// Admit looks at the log when it is open and nothing of it is applied yet.
 	// Its error ends Open. nil admits every log.

@@ -85,13 +85,22 @@ func newestConfiguration(d disk.Disk, l *commitlog.Log) (raft.Configuration, err
 	if base.Index > end {
 		return raft.Configuration{}, fmt.Errorf("%w: it was receiving its state from there, up to frame %d, and its log ends with %d; start it in its group", ErrInGroup, base.Index, end)
 	}
+	return configurationAt(l, end, base)
+}
+
+// configurationAt finds the group's configuration at the end of a frame: in
+// the newest segments first, at last in the base checkpoint.
+func configurationAt(l *commitlog.Log, through event.Index, base checkpoint.Header) (raft.Configuration, error) {
 	newest := base.Configuration
 	first, _ := l.First()
 	ends := l.SegmentEnds()
-	for last := end; last >= first && last > 0; {
+	for last := through; last >= first && last > 0; {
 		from := first
 		if n := len(ends); n > 0 {
 			from, ends = ends[n-1]+1, ends[:n-1]
+		}
+		if from > last {
+			continue
 		}
 		data, err := lastConfiguration(l, from, last)
 		if err != nil {

@@ -19,12 +19,44 @@
 //
 // # A node of a group
 //
-// The log itself is what Raft replicates; there is no second copy. These are
+// A Group is a node among others. The log itself is what Raft replicates; there
+// is no second copy. One batch of proposals is one entry is one frame. These are
 // what hashicorp/raft works with:
 //
-//	LogStore     the log as Raft's log: entries are frames
-//	StableStore  term and vote, always synced
-//	Snapshots    the base checkpoint, which stands in for what retention dropped
+//	LogStore      the log as Raft's log: entries are frames
+//	entries       the same without the data of events, which only the transport
+//	              needs: it is lent it by the log when it sends it
+//	StableStore   term and vote, always synced
+//	checkpoints   the engine's base checkpoint, which stands in for what
+//	              retention dropped
+//	stateMachine  moves the engine's Committed mark; applying is the engine's
+//	transport     package transport
+//
+// The Proposer hands one batch at a time to Raft: the next one closes when
+// Raft can store it, and is as large as it got meanwhile. StoreLogs knows a
+// batch by its memory and tells the Proposer its place; it completes when the
+// engine's Committed mark passes that, as it does on a single node.
+//
+// # Leadership
+//
+// A node that Raft makes the leader accepts proposals once a barrier of its term
+// is applied here, with all that went before. When leadership ends, everything
+// under way completes as unknown, at once: batches that Raft has, and those that
+// wait. It ends when Raft says so, and when a sync of this node's disk takes
+// longer than Times.FlushStall: then the transport sends nothing either, so
+// that the others elect a leader. What was proposed under one leadership never
+// reaches Raft under another behind its barrier (Group.handing).
+//
+// # Beginning
+//
+// A node with an empty folder asks all peers of its settings. Where one has the
+// group's log, the node takes over the log's name, and gets the frames when the
+// group has it as a member. Where all have none, the first by name founds the
+// group: its log begins with all of them as voters.
+//
+// A start gives Raft everything that the projections have as a snapshot that it
+// never opens, so neither reads it again. Raft looks through the rest of the log
+// for configurations; the newest one before is in the file members.
 //
 // DeleteRange is two things. A suffix is in conflict with the leader's log and is
 // gone for good when the call returns. A prefix is a hint only: retention decides
@@ -42,5 +74,9 @@
 //	flusher      closes the open batch when it can write (group commit) and
 //	             completes the proposals of committed frames
 //	watch        ten times a second: completes proposals whose flush is late
-//	Raft's       StoreLogs, DeleteRange, Reset one at a time; reads beside them
+//	Raft's       StoreLogs, DeleteRange, Reset one at a time; reads beside them.
+//	             Its state machine's: moves Committed, completes proposals
+//	hand         (Group) gives batches to Raft
+//	hear         (Group) ends batches that Raft refuses
+//	follow       (Group) keeps the role, completes what is late
 package replication

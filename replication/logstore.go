@@ -43,6 +43,9 @@ type LogStore struct {
 
 	cutting sync.RWMutex // held by readers, and to shorten or reset the log
 
+	watcher storeWatcher // nil for none
+	since   atomic.Int64 // when the StoreLogs under way began, Unix nanoseconds; 0 for none
+
 	mu      sync.Mutex
 	cursors []*commitlog.Cursor // at the entries that are likely to be read next
 }
@@ -51,6 +54,16 @@ var (
 	_ raft.LogStore          = (*LogStore)(nil)
 	_ raft.MonotonicLogStore = (*LogStore)(nil)
 )
+
+// storeWatcher is told what becomes of entries. It must not block.
+type storeWatcher interface {
+	// placed: frames are in the log, the last one where the ticket says.
+	placed(frames []commitlog.Batch, last commitlog.Ticket)
+	// stored: StoreLogs is about to return, with or without an error.
+	stored(entries []*raft.Log)
+	// lose: entries that were in the log are not any more.
+	lose()
+}
 
 // NewLogStore wraps an open log. StoreLogs returns when mark has passed the
 // entries: Durable, or Written with ASYNC_FLUSH.
@@ -96,6 +109,10 @@ const logGone raft.LogType = 255
 // with whatever the leader sends. For everything else that isn't there it
 // returns raft.ErrLogNotFound.
 func (s *LogStore) GetLog(index uint64, entry *raft.Log) error {
+	return s.get(index, entry, func(f *commitlog.Frame) error { return s.decode(f, entry) })
+}
+
+func (s *LogStore) get(index uint64, entry *raft.Log, decode func(*commitlog.Frame) error) error {
 	s.cutting.RLock()
 	defer s.cutting.RUnlock()
 	b := s.log.Base()
@@ -114,16 +131,16 @@ func (s *LogStore) GetLog(index uint64, entry *raft.Log) error {
 	if index > uint64(end) {
 		return raft.ErrLogNotFound
 	}
-	err := s.visit(event.Index(index), func(f commitlog.Frame) error { return s.decode(&f, entry) })
+	err := s.visit(event.Index(index), func(f commitlog.Frame) error { return decode(&f) })
 	if errors.Is(err, commitlog.ErrNotFound) {
 		return raft.ErrLogNotFound
 	}
 	return err
 }
 
-// cursorsMax is how many runs of reads are followed at a time: one for each
+// cursorsMax is how many runs of reads are followed at a time: two for each
 // replica that is catching up, and one for this node.
-const cursorsMax = 4
+const cursorsMax = 8
 
 // visit reads a frame with a cursor that stands there, so that a run of reads
 // goes through the log once.
@@ -193,7 +210,12 @@ func (s *LogStore) StoreLogs(entries []*raft.Log) error {
 	if len(entries) == 0 {
 		return nil
 	}
+	s.since.Store(time.Now().UnixNano())
 	err := s.store(entries)
+	s.since.Store(0)
+	if s.watcher != nil {
+		s.watcher.stored(entries)
+	}
 	if err != nil {
 		s.told.Store(max(s.told.Load(), s.shortened))
 	}
@@ -211,8 +233,12 @@ func (s *LogStore) store(entries []*raft.Log) error {
 	if err != nil {
 		return err
 	}
-	if _, err := s.log.AppendAll(batches); err != nil {
+	last, err := s.log.AppendAll(batches)
+	if err != nil {
 		return fmt.Errorf("store entries to %d: %w", through, err)
+	}
+	if s.watcher != nil {
+		s.watcher.placed(batches, last)
 	}
 	if err := s.log.Wait(commitlog.Ticket{Index: event.Index(through)}, s.mark); err != nil {
 		return err
@@ -352,6 +378,9 @@ func (s *LogStore) truncate(first uint64) error {
 func (s *LogStore) cut(first uint64) error {
 	s.cutting.Lock()
 	defer s.cutting.Unlock()
+	if s.watcher != nil {
+		s.watcher.lose()
+	}
 	if oldest, _ := s.log.First(); first <= uint64(oldest) {
 		return s.log.Reset(s.log.Base())
 	}
@@ -367,7 +396,17 @@ func (s *LogStore) cut(first uint64) error {
 func (s *LogStore) Reset(base commitlog.Base) error {
 	s.cutting.Lock()
 	defer s.cutting.Unlock()
+	if s.watcher != nil {
+		s.watcher.lose()
+	}
 	return s.log.Reset(base)
+}
+
+// hangs reports whether a StoreLogs has been waiting for the disk for longer
+// than limit.
+func (s *LogStore) hangs(limit time.Duration) bool {
+	since := s.since.Load()
+	return since != 0 && time.Now().UnixNano()-since > int64(limit)
 }
 
 // resetAtStart is Reset before Raft has read anything.

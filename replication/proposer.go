@@ -37,10 +37,13 @@ type Proposer struct {
 	opts   ProposerOptions
 	engine *engine.Engine
 	log    *commitlog.Log
+	tail   *commitlog.Log // whose tail batches are put together in; nil where Raft appends them
+	wake   func()         // whoever appends looks for a batch
 	seed   event.Seed
 	term   event.Term
 
 	mu       sync.Mutex
+	refusal  error    // why nothing is accepted at present
 	open     *batch   // gathers proposals
 	urgent   []*batch // give back space; they enter no queue, so they may go first
 	closed   []*batch // full, oldest first, waiting for the log
@@ -70,6 +73,8 @@ type batch struct {
 	done   int // parts that are complete
 
 	appended bool // to the log, as ticket says
+	handed   bool // to Raft, which may hold on to data
+	stored   bool // by Raft's StoreLogs, which has returned
 	ticket   commitlog.Ticket
 }
 
@@ -89,6 +94,7 @@ func (p *Proposer) attach(e *engine.Engine, term event.Term) {
 	defer p.mu.Unlock()
 	p.engine, p.log, p.term = e, e.Log(), term
 	p.seed = p.log.Seed()
+	p.tail, p.wake = p.log, p.log.Wake
 }
 
 // Propose places the proposal in the order. An error means that nothing was
@@ -113,7 +119,7 @@ func (p *Proposer) Propose(proposal *engine.Proposal) error {
 	idle := p.gatherLocked(proposal, n, now)
 	p.mu.Unlock()
 	if idle {
-		p.log.Wake()
+		p.wake()
 	}
 	return nil
 }
@@ -125,6 +131,8 @@ func (p *Proposer) admitLocked(proposal *engine.Proposal, n int) error {
 		switch {
 		case p.stopped:
 			return fmt.Errorf("propose: %w", engine.ErrClosed)
+		case p.refusal != nil:
+			return fmt.Errorf("propose: %w", p.refusal)
 		case frees(proposal):
 			return nil
 		case p.log.Room() < int64(p.waiting+n):
@@ -203,8 +211,8 @@ func (p *Proposer) gatherLocked(proposal *engine.Proposal, n int, now int64) (id
 // it will be written from, unless another batch waits that isn't there.
 func (p *Proposer) beginLocked(b *batch, n int) {
 	last := len(p.closed) - 1
-	if len(p.urgent) == 0 && (last < 0 || !p.closed[last].lease.None()) {
-		b.lease, b.data = p.log.Lease(n)
+	if p.tail != nil && len(p.urgent) == 0 && (last < 0 || !p.closed[last].lease.None()) {
+		b.lease, b.data = p.tail.Lease(n)
 	}
 	if b.lease.None() {
 		b.data = slices.Grow(b.heap[:0], max(n, heapBytesMin))
@@ -344,7 +352,7 @@ func (p *Proposer) written(through event.Index) {
 	p.mu.Lock()
 	p.ready = p.ready[:0]
 	for _, b := range p.inflight {
-		if b.ticket.Index <= through && b.early > 0 {
+		if b.appended && b.ticket.Index <= through && b.early > 0 {
 			p.ready = append(p.ready, b)
 		}
 	}
@@ -381,7 +389,7 @@ func (p *Proposer) committed(m engine.Marks) {
 func (p *Proposer) nextCommitted(through event.Index) *batch {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if len(p.inflight) == 0 || p.inflight[0].ticket.Index > through {
+	if len(p.inflight) == 0 || !p.inflight[0].appended || p.inflight[0].ticket.Index > through {
 		return nil
 	}
 	b := p.inflight[0]
@@ -496,12 +504,22 @@ func (p *Proposer) expireParts(b *batch, count int) {
 	outcome, counter := engine.OutcomeUnknown, p.metrics.doubt
 	b.early -= early
 	if b.appended {
-		outcome, counter = engine.OutcomeFlushTimeout, p.metrics.late
+		outcome, counter = b.lateOutcome(), p.metrics.late
+	}
+	if b.appended || b.handed {
 		p.early -= early
 	}
 	p.mu.Unlock()
 	counter.Add(waiting)
 	b.complete(b.parts[:count], outcome, everyProposal)
+}
+
+// lateOutcome says what a batch waits for that is in the log.
+func (b *batch) lateOutcome() engine.Outcome {
+	if b.stored {
+		return engine.OutcomeReplicaTimeout
+	}
+	return engine.OutcomeFlushTimeout
 }
 
 // drain refuses further proposals and waits until all that were accepted are

@@ -1,6 +1,7 @@
 package commitlog
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/apogeemq/apogee/engine/disk"
@@ -22,6 +23,15 @@ func writeMeta(d disk.Disk, m Meta) error {
 	b := make([]byte, blockHeaderBytes+metaPayloadBytes)
 	putBlock(b, blockMeta, 0, payload)
 	return disk.WriteWhole(d, metaName, b)
+}
+
+// ReadMeta tells which log a folder has: ErrNotFound where it has none yet.
+func ReadMeta(d disk.Disk) (Meta, error) {
+	m, err := readMeta(d)
+	if errors.Is(err, disk.ErrNotFound) {
+		return m, fmt.Errorf("open log %s: %w", d.Path(), ErrNotFound)
+	}
+	return m, err
 }
 
 func readMeta(d disk.Disk) (Meta, error) {

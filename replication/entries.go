@@ -1,0 +1,63 @@
+package replication
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/hashicorp/raft"
+
+	"github.com/apogeemq/apogee/engine/commitlog"
+	"github.com/apogeemq/apogee/engine/event"
+)
+
+// entries is the log as the Raft of a Group sees it: entries of events come
+// without their data. Nobody who gets them from Raft needs it, neither the
+// state machine, which reads the log, nor the transport, which is lent the data
+// when it sends it.
+type entries struct {
+	*LogStore
+	members *memberFile
+}
+
+// GetLog reads an entry, those of events without data.
+func (s entries) GetLog(index uint64, entry *raft.Log) error {
+	return s.get(index, entry, func(f *commitlog.Frame) error {
+		if f.Kind == commitlog.FrameEvents {
+			*entry = raft.Log{Index: uint64(f.Index), Term: uint64(f.Term), AppendedAt: time.UnixMilli(f.Timestamp), Type: raft.LogCommand}
+			return nil
+		}
+		return s.decode(f, entry)
+	})
+}
+
+// StoreLog stores one entry.
+func (s entries) StoreLog(entry *raft.Log) error { return s.StoreLogs([]*raft.Log{entry}) }
+
+// StoreLogs notes configurations before the log has them, so that a start
+// finds the newest without reading the log.
+func (s entries) StoreLogs(logs []*raft.Log) error {
+	for _, e := range logs {
+		if e.Type == raft.LogConfiguration {
+			if err := s.members.note(event.Index(e.Index), e.Data); err != nil {
+				return fmt.Errorf("store entry %d: %w", e.Index, err)
+			}
+		}
+	}
+	return s.LogStore.StoreLogs(logs)
+}
+
+// Lend implements transport.Entries.
+func (s entries) Lend(index, term uint64, visit func(data []byte, behind int64) error) error {
+	s.cutting.RLock()
+	defer s.cutting.RUnlock()
+	end, _, position := s.log.End()
+	if index > uint64(end) {
+		return raft.ErrLogNotFound
+	}
+	return s.visit(event.Index(index), func(f commitlog.Frame) error {
+		if uint64(f.Term) != term || f.Kind != commitlog.FrameEvents {
+			return raft.ErrLogNotFound
+		}
+		return visit(f.Data, int64(position-f.End()))
+	})
+}

@@ -1,0 +1,283 @@
+package replication
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/hashicorp/raft"
+
+	"github.com/apogeemq/apogee/engine"
+	"github.com/apogeemq/apogee/engine/commitlog"
+	"github.com/apogeemq/apogee/engine/event"
+	"github.com/apogeemq/apogee/replication/transport"
+)
+
+// Times are how fast a group notices what is wrong. The zero value of a field
+// takes the default.
+type Times struct {
+	// Heartbeat is the silence of a leader after which followers elect another,
+	// up to twice as long; 0 means 500 ms.
+	Heartbeat time.Duration
+	// Lease is how long a leader goes on without an answer of a majority; at
+	// most Heartbeat, which 0 means.
+	Lease time.Duration
+	// FlushStall is how long a leader's disk may take for one sync; 0 means one
+	// second.
+	FlushStall time.Duration
+	// Rounds bounds a request to a peer that carries no entries; 0 means twice
+	// Heartbeat. Entries bounds those that do; 0 means ten seconds.
+	Rounds, Entries time.Duration
+}
+
+func (t Times) withDefaults() Times {
+	set := func(d *time.Duration, to time.Duration) {
+		if *d == 0 {
+			*d = to
+		}
+	}
+	set(&t.Heartbeat, 500*time.Millisecond)
+	set(&t.Lease, t.Heartbeat)
+	set(&t.FlushStall, time.Second)
+	set(&t.Rounds, 2*t.Heartbeat)
+	set(&t.Entries, 10*time.Second)
+	return t
+}
+
+const (
+	// commitTimeout is when followers hear at the latest what is committed.
+	commitTimeout = 20 * time.Millisecond
+	// appendEntriesMax bounds the entries that are looked up for one message.
+	appendEntriesMax = 128
+	// behindBytesMax: a replica with more of the log before it gets no more
+	// bytes a second than the limit for catching up.
+	behindBytesMax = 16 << 20
+	// noSnapshots keeps Raft from making any: retention makes checkpoints.
+	noSnapshots = 1 << 60
+	// trailingLogs must not be 0: see LogStore.DeleteRange.
+	trailingLogs = 1 << 60
+)
+
+// GroupOptions open a node of a replicated group.
+type GroupOptions struct {
+	Engine   engine.Options // CommitAt is set here
+	Proposer ProposerOptions
+	// Mark that a replica's log must have passed before it counts: Durable, or
+	// Written with ASYNC_FLUSH.
+	Mark commitlog.Mark
+	// Name of the group; all nodes have the same.
+	Name string
+	// Self is one of Peers, or a node that the group has or will get as a
+	// member.
+	Self  Peer
+	Peers []Peer
+	// Network that reaches the peers.
+	Network *transport.Network
+	Times   Times
+	// CatchUpBytes a second are sent at most to a replica that is far behind; 0:
+	// no limit.
+	CatchUpBytes int64
+	Log          *slog.Logger
+}
+
+// Group is a node of a replicated group.
+type Group struct {
+	*Proposer
+	options     GroupOptions
+	text        *slog.Logger
+	engine      *engine.Engine
+	store       *LogStore
+	members     *memberFile
+	checkpoints *checkpoints
+	transport   *transport.Transport
+	raft        *raft.Raft
+	id          raft.ServerID
+
+	committing sync.Mutex // held to move Committed, and while a checkpoint is installed
+
+	handing sync.Mutex // held to hand a batch to Raft
+	begun   bool       // guarded by handing: batches may be handed over
+	wakeups chan struct{}
+	handed  chan handedBatch
+
+	leadership chan bool // Raft's
+	roles      roles
+
+	stop    chan struct{}
+	running sync.WaitGroup
+}
+
+// handedBatch is one that Raft has and what it will say to it.
+type handedBatch struct {
+	batch  *batch
+	future raft.ApplyFuture
+}
+
+// OpenGroup opens a node of a group. A node without a log waits for the others,
+// until the context ends.
+func OpenGroup(ctx context.Context, o GroupOptions) (*Group, commitlog.Recovery, error) {
+	o.Times = o.Times.withDefaults()
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	f := &founding{disk: o.Engine.Log.Disk, network: o.Network, group: o.Name, self: o.Self, peers: o.Peers, now: o.Proposer.Now, text: o.Log}
+	creation, err := f.creation(ctx)
+	if err != nil {
+		return nil, commitlog.Recovery{}, err
+	}
+	g := &Group{
+		Proposer: newProposer(o.Proposer), options: o, text: o.Log, leadership: make(chan bool),
+		wakeups: make(chan struct{}, 1), handed: make(chan handedBatch, handedQueue), stop: make(chan struct{}),
+	}
+	g.roles.changed = make(chan struct{}, 1)
+	recovery, err := g.openEngine(creation)
+	if err != nil {
+		return nil, recovery, err
+	}
+	if err := g.openRaft(creation, recovery); err != nil {
+		return nil, recovery, errors.Join(fmt.Errorf("open group %s: %w", o.Name, err), g.engine.Close())
+	}
+	g.running.Go(g.hand)
+	go g.hear()
+	g.running.Go(g.follow)
+	return g, recovery, nil
+}
+
+func (g *Group) openEngine(creation commitlog.Creation) (commitlog.Recovery, error) {
+	o := g.options.Engine
+	o.CommitAt = engine.CommitExternal
+	o.Log.Create = creation
+	o.Log.Policy = commitlog.FlushAtOnce
+	if g.options.Mark == commitlog.Written {
+		o.Log.Policy = commitlog.FlushOnRequest
+	}
+	o.OnWritten = g.written
+	o.OnCommitted = g.committed
+	e, recovery, err := engine.Open(o)
+	if err != nil {
+		return recovery, err
+	}
+	g.engine = e
+	g.attachToRaft(e, g.wakeUp)
+	g.id = serverID(e.Log().Meta().Node)
+	return recovery, nil
+}
+
+// openRaft starts Raft over the open log.
+func (g *Group) openRaft(creation commitlog.Creation, recovery commitlog.Recovery) error {
+	l, d := g.engine.Log(), g.options.Engine.Log.Disk
+	_, term, _ := l.End()
+	stable, err := OpenStableStore(d, l.Meta().Log, term)
+	if err != nil {
+		return err
+	}
+	if g.members, err = openMembers(d, l.Meta().Log); err != nil {
+		return err
+	}
+	if recovery.Created && len(creation.Configuration) > 0 {
+		if err := g.members.note(1, creation.Configuration); err != nil {
+			return err
+		}
+	}
+	if g.checkpoints, err = g.openCheckpoints(); err != nil {
+		return err
+	}
+	g.store = NewLogStore(l, g.options.Mark)
+	g.store.watcher = g.Proposer
+	logs := entries{LogStore: g.store, members: g.members}
+	t := g.options.Times
+	g.transport = g.options.Network.Join(transport.Config{
+		Self:    transport.Hello{Group: g.options.Name, Log: l.Meta().Log, Node: l.Meta().Node, Name: g.options.Self.Name, Address: g.options.Self.Address},
+		Entries: logs, Stalled: func() bool { return g.store.hangs(t.FlushStall) },
+		RPCTimeout: t.Rounds, EntriesTimeout: t.Entries,
+		CatchUpBytes: g.options.CatchUpBytes, CatchUpBehind: behindBytesMax,
+	})
+	g.raft, err = raft.NewRaft(g.raftConfig(), &stateMachine{group: g}, logs, stable, g.checkpoints, g.transport)
+	if err != nil {
+		return errors.Join(err, g.transport.Close())
+	}
+	g.checkpoints.started()
+	return nil
+}
+
+// openCheckpoints lets Raft begin with everything that the projections have.
+func (g *Group) openCheckpoints() (*checkpoints, error) {
+	l, d := g.engine.Log(), g.options.Engine.Log.Disk
+	c := &checkpoints{disk: d, log: l}
+	if err := c.remove(); err != nil {
+		return nil, err
+	}
+	base, err := baseHeader(d, l.Meta().Log)
+	if err != nil {
+		return nil, err
+	}
+	applied := g.engine.Marks().Applied
+	if applied <= base.Index || applied == 0 {
+		return c, nil
+	}
+	configuration, err := g.members.at(l, applied, base)
+	if err != nil {
+		return nil, err
+	}
+	err = l.NewReader().Frame(applied, func(f commitlog.Frame) error {
+		c.boot = &raft.SnapshotMeta{
+			Version: raft.SnapshotVersionMax, ID: snapshotID(uint64(f.Index), uint64(f.Term)),
+			Index: uint64(f.Index), Term: uint64(f.Term), Configuration: configuration, ConfigurationIndex: uint64(f.Index),
+		}
+		return nil
+	})
+	return c, err
+}
+
+func (g *Group) raftConfig() *raft.Config {
+	t := g.options.Times
+	c := raft.DefaultConfig()
+	c.LocalID = g.id
+	c.HeartbeatTimeout, c.ElectionTimeout, c.LeaderLeaseTimeout = t.Heartbeat, t.Heartbeat, t.Lease
+	c.CommitTimeout = commitTimeout
+	c.MaxAppendEntries = appendEntriesMax
+	c.BatchApplyCh = true
+	c.NoLegacyTelemetry = true
+	c.NoSnapshotRestoreOnStart = true
+	c.SnapshotThreshold, c.SnapshotInterval, c.TrailingLogs = noSnapshots, 24*time.Hour, trailingLogs
+	c.ShutdownOnRemove = false
+	c.NotifyCh = g.leadership
+	c.LogOutput, c.LogLevel = &raftLog{text: g.text.With("group", g.options.Name)}, "INFO"
+	return c
+}
+
+// Engine of the node.
+func (g *Group) Engine() *engine.Engine { return g.engine }
+
+// Close hands leadership over, where this node has it, completes what was
+// accepted and closes the engine.
+func (g *Group) Close() error {
+	timer := time.NewTimer(drainTime)
+	defer timer.Stop()
+	var err error
+	if g.Role().Leads {
+		err = g.drain(timer.C)
+		g.handOff()
+	}
+	close(g.stop)
+	shutdown := g.raft.Shutdown()
+	g.running.Wait()
+	g.lose()
+	return errors.Join(err, shutdown.Error(), g.engine.Close())
+}
+
+// handOff gives leadership to another, if there is one to take it.
+func (g *Group) handOff() {
+	if len(g.raft.GetConfiguration().Configuration().Servers) < 2 {
+		return
+	}
+	if err := g.raft.LeadershipTransfer().Error(); err != nil {
+		g.text.Warn("leadership was not handed over; the others elect a leader", "group", g.options.Name, "cause", err)
+	}
+}
+
+// lastIndex is what Raft has committed as far as it knows.
+func (g *Group) lastCommitted() event.Index { return event.Index(g.raft.CommitIndex()) }

@@ -1,0 +1,106 @@
+package replication
+
+import (
+	"testing"
+
+	"github.com/apogeemq/apogee/engine"
+	"github.com/apogeemq/apogee/engine/event"
+)
+
+func TestThreeEmptyNodesFoundAGroupAndKeepTheSameState(t *testing.T) {
+	t.Parallel()
+	c := newTrio(t, 3)
+	c.up(c.nodes...)
+	c.mustSend(500, 200)
+	c.check()
+	for _, n := range c.nodes {
+		if got := len(n.group.Members()); got != 3 {
+			t.Errorf("%s knows %d members", n.peer.Name, got)
+		}
+	}
+}
+
+func TestAFollowerRefusesProposals(t *testing.T) {
+	t.Parallel()
+	c := newTrio(t, 3)
+	c.up(c.nodes...)
+	follower := c.others(c.leader())[0]
+	err := follower.group.Propose(&engine.Proposal{Drafts: []event.Draft{message(event.Queue{Topic: 1}, "x")}, Completion: make(waiter, 1)})
+	if err == nil {
+		t.Fatal("a follower takes proposals")
+	}
+}
+
+func TestWhatWasAcknowledgedSurvivesTheLeader(t *testing.T) {
+	t.Parallel()
+	c := newTrio(t, 3)
+	c.up(c.nodes...)
+	for range 3 {
+		c.mustSend(200, 100)
+		old := c.leader()
+		old.isolate(true)
+		c.send(old, 20, 100) // in doubt, or refused
+		c.leader(c.others(old)...)
+		c.until("the old leader to notice", func() bool { return !old.group.Role().Leads })
+		old.down()
+		c.mustSend(200, 100)
+		old.isolate(false)
+		c.up(old)
+	}
+	c.check()
+}
+
+func TestALeaderThatIsCutOffEndsItsProposalsAndFollowsLater(t *testing.T) {
+	t.Parallel()
+	c := newTrio(t, 3)
+	c.up(c.nodes...)
+	c.mustSend(50, 100)
+	old := c.leader()
+	old.isolate(true)
+	if n := c.send(old, 100, 1000); n != 0 {
+		t.Fatalf("%d messages were committed by a leader without followers", n)
+	}
+	c.leader(c.others(old)...)
+	c.until("the old leader to notice", func() bool { return !old.group.Role().Leads })
+	c.send(c.leader(), 100, 100)
+	old.isolate(false)
+	c.check()
+}
+
+func TestAReplicaThatStartsAgainBeginsWhereItWas(t *testing.T) {
+	t.Parallel()
+	c := newTrio(t, 3)
+	c.up(c.nodes...)
+	c.mustSend(3000, 1000)
+	c.check()
+	follower := c.others(c.leader())[0]
+	follower.down()
+	c.mustSend(100, 100)
+	c.up(follower)
+	c.check()
+	for _, n := range c.nodes {
+		n.down()
+	}
+	c.up(c.nodes...)
+	c.mustSend(100, 100)
+	c.check()
+}
+
+func TestLeadershipIsHandedOverWithoutLoss(t *testing.T) {
+	t.Parallel()
+	c := newTrio(t, 3)
+	c.up(c.nodes...)
+	c.mustSend(100, 100)
+	old := c.leader()
+	to := c.others(old)[0]
+	if err := old.group.Transfer(to.peer.Name); err != nil {
+		t.Fatal(err)
+	}
+	c.until("the other to lead", func() bool { return to.group.Role().Leads })
+	c.mustSend(100, 100)
+	to.down() // hands over, too
+	c.leader(c.others(to)...)
+	c.mustSend(100, 100)
+	c.up(to)
+	c.check()
+}

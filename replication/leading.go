@@ -1,0 +1,223 @@
+package replication
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/hashicorp/raft"
+
+	"github.com/apogeemq/apogee/engine/commitlog"
+	"github.com/apogeemq/apogee/engine/event"
+)
+
+const (
+	// handedQueue is how many batches may be with Raft and not committed.
+	handedQueue = 1 << 12
+	// barrierTime bounds an attempt to apply everything of earlier terms.
+	barrierTime = time.Minute
+)
+
+// wakeUp tells hand that something may be handed over.
+func (g *Group) wakeUp() {
+	select {
+	case g.wakeups <- struct{}{}:
+	default:
+	}
+}
+
+// hand gives Raft one batch after another.
+func (g *Group) hand() {
+	for {
+		select {
+		case <-g.stop:
+			return
+		case <-g.wakeups:
+		}
+		for {
+			h, some := g.handOne()
+			if !some {
+				break
+			}
+			select {
+			case g.handed <- h:
+			case <-g.stop:
+				return
+			}
+		}
+	}
+}
+
+// handOne gives Raft the next batch. The lock keeps a batch of one leadership
+// from coming to Raft in the next one, behind its barrier.
+func (g *Group) handOne() (handedBatch, bool) {
+	g.handing.Lock()
+	defer g.handing.Unlock()
+	if !g.begun {
+		return handedBatch{}, false
+	}
+	b := g.handOver()
+	if b == nil {
+		return handedBatch{}, false
+	}
+	return handedBatch{b, g.raft.Apply(b.data, 0)}, true
+}
+
+// hear ends the batches that Raft refuses. Nobody waits for it to end: Raft may
+// leave the last ones without an answer.
+func (g *Group) hear() {
+	for {
+		select {
+		case <-g.stop:
+			return
+		case h := <-g.handed:
+			if h.future.Error() != nil {
+				g.refused(h.batch)
+				g.wakeUp()
+			}
+		}
+	}
+}
+
+// attempt is a try to take up leadership that Raft has given.
+type attempt struct {
+	term event.Term
+	err  chan error
+}
+
+// follow keeps the node's role. It is the only one that changes it.
+func (g *Group) follow() {
+	ticker := time.NewTicker(lateCheck)
+	defer ticker.Stop()
+	var leads, leading bool
+	var try *attempt
+	var result chan error
+	for {
+		select {
+		case <-g.stop:
+			return
+		case leads = <-g.leadership:
+			try, result = nil, nil
+			if !leads {
+				leading = false
+				g.loseLead()
+			}
+		case err := <-result:
+			if leading = err == nil && !g.stalled(); leading {
+				g.beginLead(try.term)
+			}
+			try, result = nil, nil
+		case <-ticker.C:
+			g.tick()
+			if leading && g.stalled() {
+				g.text.Error("the disk of this leader hangs: it gives up leadership", "group", g.options.Name, "after", g.options.Times.FlushStall)
+				leading = false
+				g.loseLead()
+			}
+		}
+		if leads && !leading && try == nil && !g.stalled() {
+			try = g.takeUp()
+			result = try.err
+		}
+		g.publish(leading)
+	}
+}
+
+func (g *Group) stalled() bool { return g.store.hangs(g.options.Times.FlushStall) }
+
+// takeUp brings everything of earlier terms to be applied here.
+func (g *Group) takeUp() *attempt {
+	a := &attempt{term: event.Term(g.raft.CurrentTerm()), err: make(chan error, 1)}
+	go func() { a.err <- g.barrier() }() // Raft may leave it without an answer when it is shut down
+	return a
+}
+
+func (g *Group) barrier() error {
+	ctx, cancel := context.WithTimeout(context.Background(), barrierTime)
+	defer cancel()
+	if err := g.raft.Barrier(0).Error(); err != nil {
+		return err
+	}
+	through := g.lastCommitted()
+	g.commit(through)
+	var position event.Position
+	err := g.engine.Log().NewReader().Frame(through, func(f commitlog.Frame) error {
+		position = f.Position
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	return g.engine.WaitApplied(ctx, position)
+}
+
+func (g *Group) beginLead(term event.Term) {
+	g.lead()
+	g.handing.Lock()
+	g.begun = true
+	g.handing.Unlock()
+	g.text.Info("this node leads", "group", g.options.Name, "term", term)
+	g.wakeUp()
+	g.correctAddress()
+}
+
+func (g *Group) loseLead() {
+	g.handing.Lock()
+	was := g.begun
+	g.begun = false
+	g.handing.Unlock()
+	g.lose()
+	if was {
+		g.text.Warn("this node leads no more", "group", g.options.Name)
+	}
+}
+
+// tick does what is done by time.
+func (g *Group) tick() {
+	if g.committing.TryLock() {
+		// Raft tells the state machine of events alone; what is committed may end
+		// with a frame without any.
+		g.commitLocked(min(g.lastCommitted(), g.engine.Marks().Appended))
+		g.committing.Unlock()
+	}
+	g.expire()
+}
+
+// roles is the role as last published.
+type roles struct {
+	mu      sync.Mutex
+	now     Role
+	changed chan struct{}
+}
+
+// publish tells the world when the role has changed.
+func (g *Group) publish(leading bool) {
+	r := Role{Leads: leading, Term: event.Term(g.raft.CurrentTerm())}
+	if address, id := g.raft.LeaderWithID(); id != "" {
+		r.Leader = g.member(raft.Server{ID: id, Address: address, Suffrage: raft.Voter})
+	}
+	g.roles.mu.Lock()
+	same := g.roles.now == r
+	g.roles.now = r
+	g.roles.mu.Unlock()
+	if !same {
+		select {
+		case g.roles.changed <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// Role is what the node is at present.
+func (g *Group) Role() Role {
+	g.roles.mu.Lock()
+	defer g.roles.mu.Unlock()
+	return g.roles.now
+}
+
+// RoleChanged gets an element after the role has changed. It has one reader.
+func (g *Group) RoleChanged() <-chan struct{} { return g.roles.changed }
+
+// errNotLeading tells an administrator where to go.
+var errNotLeading = errors.New("this node doesn't lead the group")

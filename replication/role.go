@@ -1,0 +1,42 @@
+package replication
+
+import (
+	"time"
+
+	"github.com/apogeemq/apogee/engine/event"
+)
+
+// Role is what a node is in its group at present.
+type Role struct {
+	// Leads: proposals are accepted. Everything of earlier terms is applied.
+	Leads bool
+	Term  event.Term
+	// Leader is who leads as far as this node knows, zero for nobody.
+	Leader Member
+}
+
+// Member is a node of a group as its configuration has it.
+type Member struct {
+	ID      string // hexadecimal name of its copy of the log
+	Name    string // n0; empty where the settings of this node don't name it
+	Address string // of its Network
+	Voter   bool
+	Self    bool
+}
+
+// Peering is what a leader knows of another member.
+type Peering struct {
+	Member
+	Match       event.Index // it has stored the log up to this frame
+	Behind      int64       // bytes of the log behind what was sent to it last
+	LastContact time.Time   // zero for never in this term
+}
+
+// Role of a node by itself: it leads from start to end.
+func (s *Single) Role() Role {
+	_, term, _ := s.engine.Log().End()
+	return Role{Leads: true, Term: term}
+}
+
+// RoleChanged never fires.
+func (s *Single) RoleChanged() <-chan struct{} { return nil }

@@ -1,0 +1,60 @@
+package replication
+
+import (
+	"errors"
+	"io"
+
+	"github.com/hashicorp/raft"
+
+	"github.com/apogeemq/apogee/engine/event"
+)
+
+// stateMachine is Raft's state machine: it tells the engine what is committed, and
+// the engine reads that from the log. Nothing is applied here, and nothing
+// waits for it to be.
+type stateMachine struct{ group *Group }
+
+var _ raft.BatchingFSM = (*stateMachine)(nil)
+
+// Apply implements raft.FSM.
+func (m *stateMachine) Apply(entry *raft.Log) any {
+	m.group.commit(event.Index(entry.Index))
+	return nil
+}
+
+// ApplyBatch implements raft.BatchingFSM.
+func (m *stateMachine) ApplyBatch(all []*raft.Log) []any {
+	m.group.commit(event.Index(all[len(all)-1].Index))
+	return make([]any, len(all))
+}
+
+// commit moves Committed.
+func (g *Group) commit(through event.Index) {
+	g.committing.Lock()
+	defer g.committing.Unlock()
+	g.commitLocked(through)
+}
+
+func (g *Group) commitLocked(through event.Index) {
+	if through > g.engine.Marks().Committed {
+		g.engine.Commit(through)
+	}
+}
+
+// Restore implements raft.FSM: a checkpoint of the leader replaces everything.
+func (m *stateMachine) Restore(source io.ReadCloser) error {
+	g := m.group
+	g.committing.Lock()
+	defer g.committing.Unlock()
+	g.text.Info("installing the leader's checkpoint", "group", g.options.Name)
+	err := errors.Join(g.engine.Install(source, g.store.Reset), source.Close())
+	if err == nil {
+		g.checkpoints.installed()
+	}
+	return err
+}
+
+// Snapshot implements raft.FSM.
+func (m *stateMachine) Snapshot() (raft.FSMSnapshot, error) {
+	return nil, errors.New("retention makes the checkpoints")
+}

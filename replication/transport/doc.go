@@ -1,0 +1,46 @@
+// Package transport carries Raft's messages between the nodes of a group, over
+// TCP.
+//
+// A Network is one listener that any number of groups share. A Transport is one
+// group's view of it: hashicorp/raft sends and receives through it.
+//
+// # A connection
+//
+// All integers are little-endian. The side that connects begins:
+//
+//	connector → listener   magic "APRP", version, nonce of 32 bytes
+//	listener → connector   magic "APRP", version, nonce, proof
+//	connector → listener   proof
+//	connector → listener   frame Hello: group, log, node, name, address
+//	listener → connector   frame Hello of its own, or why it refuses
+//
+// A proof is the HMAC-SHA256, keyed with the cluster's secret, of a word for
+// the side and both nonces, so each side proves that it knows the secret and
+// no recording can be played again. Without a secret proofs are zero. The proofs
+// say who connects; against somebody who can change what is on the wire only TLS
+// helps, which goes around all of this.
+//
+// Then requests and responses follow, in order, as frames:
+//
+//	off  size  field
+//	  0     4  length of the body
+//	  4     4  CRC32C of the body
+//	  8     …  body; its first byte is the kind
+//
+// A response has the kind of its request with the highest bit set, then an error
+// text, empty for none, then its fields. The bytes of a snapshot follow their
+// request without frames.
+//
+// # Entries
+//
+// An entry is sent with its type byte as it is. What an entry of events holds is
+// copied once, from the log's tail into the buffer that is written: Raft handles
+// entries without data. So that a message stays small the Transport takes fewer
+// entries than Raft offers; Raft goes on behind the last one that was taken.
+// A replica that is far behind is sent no more bytes a second than a limit says,
+// so that producers keep the disk and the network.
+//
+// Heartbeats have a connection of their own and don't wait for the disk on
+// either side. While the log's flush hangs nothing is sent, so that the others
+// elect somebody whose disk works.
+package transport
