@@ -111,6 +111,7 @@ func (b *Broker) addTrafficInfo(table map[string]string) {
 	table["getMissTps"] = h.rates(func(s sample) uint64 { return s.missed })
 	table["getTotalTps"] = h.rates(func(s sample) uint64 { return s.found + s.missed })
 	table["getTransferredTps"] = h.rates(func(s sample) uint64 { return s.transferred })
+	table["getTransferedTps"] = table["getTransferredTps"] // mqadmin and dashboards of 4.x spell it so and fail without
 
 	yesterday, today := h.mornings()
 	number("msgPutTotalYesterdayMorning", yesterday.stored)
