@@ -1,36 +1,24 @@
 package e2e;
 
-import java.io.ByteArrayOutputStream;
-import java.io.PrintStream;
-import java.nio.charset.StandardCharsets;
-import java.util.concurrent.Callable;
+import static e2e.Mqadmin.command;
+
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import org.apache.rocketmq.client.producer.DefaultMQProducer;
-import org.apache.rocketmq.client.producer.SendResult;
-import org.apache.rocketmq.common.MQVersion;
-import org.apache.rocketmq.common.message.Message;
-import org.apache.rocketmq.tools.command.MQAdminStartup;
 
 /** Commands of mqadmin as an operator gives them: what they print must tell the truth. They run in this process. */
 final class AdminCases implements Suite {
     private static final String CLUSTER = Servers.CLUSTER;
     private static final String BROKER = Servers.BROKER_NAME;
-    private static final int ATTEMPTS = 5;
-    private static final int PAUSE_MILLIS = 1_000;
 
     @Override
     public void declare(Cases cases) {
-        if (MQVersion.CURRENT_VERSION < MQVersion.Version.V5_0_0.ordinal()) {
-            return; // mqadmin of 4.x has other commands; one version of a tool for people is enough
-        }
         cases.addAlone("mqadmin: clusterList, brokerStatus", AdminCases::cluster);
         cases.addAlone("mqadmin: updateTopic, topicList, topicRoute, topicStatus, updateTopicPerm, deleteTopic", AdminCases::topics);
         cases.addAlone("mqadmin: topicClusterList, allocateMQ", AdminCases::topicPlaces);
         cases.addAlone("mqadmin: updateTopic -o true, updateOrderConf", AdminCases::orderedTopic);
         cases.addAlone("mqadmin: updateSubGroup, getConsumerConfig, deleteSubGroup", AdminCases::groups);
         cases.addAlone("mqadmin: consumerProgress, consumerConnection, consumerStatus, producerConnection, producer", AdminCases::clients);
-        cases.addAlone("mqadmin: queryMsgById, queryMsgByKey, queryMsgByUniqueKey, queryMsgByOffset", AdminCases::queries);
         cases.addAlone("mqadmin: printMsg, printMsgByQueue, consumeMessage, sendMessage, queryCq", AdminCases::messages);
         cases.addAlone("mqadmin: statsAll, brokerConsumeStats", AdminCases::statistics);
         cases.addAlone("mqadmin: resetOffsetByTime, skipAccumulatedMessage, cloneGroupOffset", AdminCases::offsets);
@@ -42,70 +30,12 @@ final class AdminCases implements Suite {
         cases.addAlone("mqadmin: sendMsgStatus", AdminCases::probes);
     }
 
-    /**
-     * Runs a command and returns what it has printed. The client inside mqadmin now and then finds its own new
-     * connection not there, with RocketMQ's servers as well; then the command is given again a little later.
-     */
     private static String mqadmin(Scope scope, String... arguments) throws InterruptedException {
-        for (int attempt = 1; ; attempt++) {
-            try {
-                return attempt(scope, arguments);
-            } catch (AssertionError e) {
-                if (attempt == ATTEMPTS || !e.getMessage().contains("RemotingConnectException: connect to  failed")) {
-                    throw e;
-                }
-                Thread.sleep(PAUSE_MILLIS);
-            }
-        }
+        return Mqadmin.run(scope.servers, arguments);
     }
 
-    private static String attempt(Scope scope, String... arguments) {
-        String[] all = new String[arguments.length + 2];
-        System.arraycopy(arguments, 0, all, 0, arguments.length);
-        all[arguments.length] = "-n";
-        all[arguments.length + 1] = scope.servers.nameserverAddress();
-        ByteArrayOutputStream printed = new ByteArrayOutputStream();
-        PrintStream capture = new PrintStream(printed, true, StandardCharsets.UTF_8);
-        PrintStream out = System.out;
-        PrintStream err = System.err;
-        System.setOut(capture);
-        System.setErr(capture);
-        try {
-            MQAdminStartup.main0(all, null);
-        } finally {
-            System.setOut(out);
-            System.setErr(err);
-        }
-        String text = printed.toString(StandardCharsets.UTF_8);
-        if (text.contains("Exception") || text.contains("DESC:")) {
-            // Of a stack trace what says why.
-            Matcher why = Pattern.compile("(?m)^(Caused by: .*|.*DESC:.*)$").matcher(text);
-            throw new AssertionError("mqadmin " + String.join(" ", arguments) + ": " + (why.find() ? why.group() : text));
-        }
-        return text;
-    }
-
-    /** Runs a command until its output has all parts. */
     private static void eventually(Scope scope, String[] command, String... parts) throws Exception {
-        String[] last = {""};
-        Callable<Boolean> complete = () -> {
-            last[0] = mqadmin(scope, command);
-            for (String part : parts) {
-                if (!Pattern.compile(part).matcher(last[0]).find()) {
-                    return false;
-                }
-            }
-            return true;
-        };
-        try {
-            Check.eventually(String.join(" ", command) + " prints " + String.join(", ", parts), complete);
-        } catch (AssertionError e) {
-            throw new AssertionError(e.getMessage() + "; the last time it printed:\n" + last[0], e.getCause());
-        }
-    }
-
-    private static String[] command(String... words) {
-        return words;
+        Mqadmin.eventually(scope.servers, command, parts);
     }
 
     private static void cluster(Scope scope) throws Exception {
@@ -174,20 +104,6 @@ final class AdminCases implements Suite {
         Check.contains(mqadmin(scope, "consumerStatus", "-g", group), "Same subscription in the same group");
         eventually(scope, command("producerConnection", "-g", producer.getProducerGroup(), "-t", topic), "JAVA");
         eventually(scope, command("producer", "-b", scope.servers.brokerAddress()), Pattern.quote(producer.getProducerGroup()));
-    }
-
-    private static void queries(Scope scope) throws Exception {
-        String topic = scope.topic(1);
-        DefaultMQProducer producer = scope.producer();
-        Scope.send(producer, topic, "t", 3);
-        Message message = Scope.message(topic, "tag-of-it", "the one");
-        message.setKeys("key-of-it");
-        SendResult result = Scope.stored(producer.send(message));
-        eventually(scope, command("queryMsgById", "-t", topic, "-i", result.getOffsetMsgId()), "Queue Offset:\\s+3", "tag-of-it", "key-of-it",
-            Pattern.quote(result.getMsgId()));
-        eventually(scope, command("queryMsgByKey", "-t", topic, "-k", "key-of-it"), Pattern.quote(result.getMsgId()) + "\\s+0\\s+3");
-        eventually(scope, command("queryMsgByUniqueKey", "-t", topic, "-i", result.getMsgId()), "Queue Offset:\\s+3", "tag-of-it");
-        eventually(scope, command("queryMsgByOffset", "-t", topic, "-b", BROKER, "-i", "0", "-o", "3"), "OffsetID:\\s+" + result.getOffsetMsgId());
     }
 
     private static void messages(Scope scope) throws Exception {

@@ -32,6 +32,7 @@ final class Cases {
     private static final int TIME_LIMIT_SECONDS = 180;
 
     private final List<Case> together = new ArrayList<>();
+    private final List<Case> crashing = new ArrayList<>();
     private final List<Case> oneByOne = new ArrayList<>();
     private final Servers servers;
     private final String label;
@@ -53,6 +54,11 @@ final class Cases {
         register(together, name, body);
     }
 
+    /** Adds a case that calls Scope.crash. All of them run at once and share their crashes, after those without. */
+    void addCrashing(String name, Body body) {
+        register(crashing, name, body);
+    }
+
     /** Adds a case that needs the servers, or the process, for itself. Such cases come last, in order. */
     void addAlone(String name, Body body) {
         register(oneByOne, name, body);
@@ -66,17 +72,21 @@ final class Cases {
 
     /** Runs everything and returns how many cases failed. */
     int run() throws InterruptedException {
-        int failed = runWith(SIDE_BY_SIDE, together) + runWith(1, oneByOne);
-        int total = together.size() + oneByOne.size();
+        int failed = runWith(SIDE_BY_SIDE, together, null);
+        if (!crashing.isEmpty()) {
+            failed += runWith(crashing.size(), crashing, new Crash(servers, crashing.size()));
+        }
+        failed += runWith(1, oneByOne, null);
+        int total = together.size() + crashing.size() + oneByOne.size();
         Main.OUT.printf("---- %s: %d of %d cases passed%n", label, total - failed, total);
         return failed;
     }
 
-    private int runWith(int threads, List<Case> cases) throws InterruptedException {
+    private int runWith(int threads, List<Case> cases, Crash crash) throws InterruptedException {
         ExecutorService runners = Executors.newFixedThreadPool(threads, Cases::daemon);
         List<Callable<Boolean>> runs = new ArrayList<>();
         for (Case c : cases) {
-            runs.add(() -> passes(c));
+            runs.add(() -> passes(c, crash));
         }
         int failed = 0;
         for (Future<Boolean> run : runners.invokeAll(runs)) {
@@ -91,14 +101,18 @@ final class Cases {
     }
 
     /** Runs one case in a thread of its own, since a client that hangs can't be ended. */
-    private boolean passes(Case c) {
+    private boolean passes(Case c, Crash crash) {
         long began = System.nanoTime();
         Throwable cause = null;
         ExecutorService runner = Executors.newSingleThreadExecutor(Cases::daemon);
         try {
             runner.submit(() -> {
-                try (Scope scope = new Scope(servers)) {
+                try (Scope scope = new Scope(servers, Access.OPEN, crash)) {
                     c.body.run(scope);
+                } finally {
+                    if (crash != null) {
+                        crash.leave();
+                    }
                 }
                 return null;
             }).get(TIME_LIMIT_SECONDS, TimeUnit.SECONDS);

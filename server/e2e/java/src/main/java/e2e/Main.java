@@ -15,7 +15,8 @@ public final class Main {
     static final PrintStream OUT = System.out;
 
     private static final List<Suite> SUITES = List.of(new SendCases(), new PushCases(), new PullCases(), new TopicCases(),
-        new QueryCases(), new ProgressCases(), new AdminCases());
+        new QueryCases(), new FilterCases(), new RetryCases(), new OrderCases(), new DelayCases(), new TransactionCases(), new RequestCases(),
+        new KillCases(), new ProgressCases(), new AccessCases(), new TlsCases(), new TraceCases(), new AdminCases(), new AdminMessageCases());
 
     private Main() {
     }

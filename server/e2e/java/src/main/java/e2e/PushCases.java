@@ -118,15 +118,19 @@ final class PushCases implements Suite {
         List<Received> all = new ArrayList<>();
         for (int i = 0; i < 2; i++) {
             DefaultMQPushConsumer consumer = scope.pushConsumer(group);
-            // The type of the constant lies in different packages in 4.x and 5.x.
-            var model = consumer.getMessageModel();
-            consumer.setMessageModel(Enum.valueOf(model.getDeclaringClass(), "BROADCASTING"));
+            broadcasting(consumer);
             all.add(new Received(consumer, topic, "*"));
         }
         Scope.send(scope.producer(), topic, "t", 100);
         for (Received received : all) {
             received.awaitNumbers(100);
         }
+    }
+
+    static void broadcasting(DefaultMQPushConsumer consumer) {
+        // The type of the constant lies in different packages in 4.x and 5.x.
+        var model = consumer.getMessageModel();
+        consumer.setMessageModel(Enum.valueOf(model.getDeclaringClass(), "BROADCASTING"));
     }
 
     private static void tags(Scope scope) throws Exception {

@@ -11,10 +11,13 @@ import org.apache.rocketmq.tools.admin.DefaultMQAdminExt;
 
 /** Messages found by id, unique id and key. */
 final class QueryCases implements Suite {
+    private static final int PAUSE_MILLIS = 1_500; // RocketMQ searches by whole seconds
+
     @Override
     public void declare(Cases cases) {
         cases.add("query: by id", QueryCases::byIdentifier);
         cases.add("query: by key", QueryCases::byKey);
+        cases.addCrashing("query: by id, unique id, key and time, after a kill", QueryCases::afterCrash);
     }
 
     private static void byIdentifier(Scope scope) throws Exception {
@@ -45,5 +48,34 @@ final class QueryCases implements Suite {
         Check.same(1, one.getMessageList().size(), "messages with the second key");
         MessageExt found = one.getMessageList().get(0);
         Check.same("4", Scope.body(found), "body");
+    }
+
+    private static void afterCrash(Scope scope) throws Exception {
+        String topic = scope.topic(2);
+        DefaultMQProducer producer = scope.producer();
+        SendResult early = Scope.stored(producer.send(keyed(topic, "early")));
+        Thread.sleep(PAUSE_MILLIS);
+        long between = System.currentTimeMillis();
+        Thread.sleep(PAUSE_MILLIS);
+        SendResult late = Scope.stored(producer.send(keyed(topic, "late")));
+        scope.crash();
+        DefaultMQAdminExt admin = scope.admin();
+        Check.eventually("both by key", () -> Set.of("early", "late").equals(byKey(admin, topic, 0, Long.MAX_VALUE)));
+        Check.same(Set.of("early"), byKey(admin, topic, 0, between), "bodies until a time");
+        Check.same(Set.of("late"), byKey(admin, topic, between, Long.MAX_VALUE), "bodies from a time on");
+        for (String id : new String[] {early.getMsgId(), early.getOffsetMsgId()}) {
+            Check.same("early", Scope.body(admin.viewMessage(topic, id)), "body by " + id);
+        }
+        Check.same("late", Scope.body(producer.viewMessage(topic, late.getMsgId())), "body by unique id");
+    }
+
+    private static Message keyed(String topic, String body) {
+        Message message = Scope.message(topic, "t", body);
+        message.setKeys("first-key second-key");
+        return message;
+    }
+
+    private static Set<String> byKey(DefaultMQAdminExt admin, String topic, long begin, long end) throws Exception {
+        return admin.queryMessage(topic, "second-key", 32, begin, end).getMessageList().stream().map(Scope::body).collect(Collectors.toSet());
     }
 }

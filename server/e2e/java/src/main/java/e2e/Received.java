@@ -4,11 +4,14 @@ import java.util.ArrayList;
 import java.util.Collection;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import java.util.TreeMap;
+import java.util.TreeSet;
 import java.util.concurrent.ConcurrentLinkedQueue;
 import java.util.stream.Collectors;
 import java.util.stream.IntStream;
 import org.apache.rocketmq.client.consumer.DefaultMQPushConsumer;
+import org.apache.rocketmq.client.consumer.MessageSelector;
 import org.apache.rocketmq.client.consumer.listener.ConsumeConcurrentlyStatus;
 import org.apache.rocketmq.client.consumer.listener.MessageListenerConcurrently;
 import org.apache.rocketmq.common.message.MessageExt;
@@ -25,8 +28,13 @@ final class Received {
 
     /** Subscribes and starts a consumer. */
     Received(DefaultMQPushConsumer consumer, String topic, String tags) throws Exception {
+        this(consumer, topic, MessageSelector.byTag(tags));
+    }
+
+    /** Subscribes and starts a consumer that chooses its messages in any way. */
+    Received(DefaultMQPushConsumer consumer, String topic, MessageSelector selector) throws Exception {
         this.consumer = consumer;
-        consumer.subscribe(topic, tags);
+        consumer.subscribe(topic, selector);
         consumer.registerMessageListener((MessageListenerConcurrently) (batch, context) -> {
             messages.addAll(batch);
             return ConsumeConcurrentlyStatus.CONSUME_SUCCESS;
@@ -55,6 +63,17 @@ final class Received {
             throw new AssertionError(e.getMessage() + "; got " + bodies().size() + " messages: " + byQueue());
         }
         Check.same(want, bodies().stream().sorted().collect(Collectors.toList()), "bodies");
+    }
+
+    /** Waits until these bodies have arrived; some may have come twice, and others, too. */
+    void awaitAll(Collection<String> want) throws Exception {
+        try {
+            Check.eventually(want.size() + " messages", () -> bodies().containsAll(want));
+        } catch (AssertionError e) {
+            Set<String> missing = new TreeSet<>(want);
+            bodies().forEach(missing::remove);
+            throw new AssertionError(e.getMessage() + "; missing: " + missing);
+        }
     }
 
     /** How many messages came from each queue. */

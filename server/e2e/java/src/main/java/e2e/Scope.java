@@ -7,6 +7,7 @@ import java.util.concurrent.atomic.AtomicInteger;
 import org.apache.rocketmq.client.consumer.DefaultLitePullConsumer;
 import org.apache.rocketmq.client.consumer.DefaultMQPullConsumer;
 import org.apache.rocketmq.client.consumer.DefaultMQPushConsumer;
+import org.apache.rocketmq.client.consumer.rebalance.AllocateMessageQueueAveragely;
 import org.apache.rocketmq.client.producer.DefaultMQProducer;
 import org.apache.rocketmq.client.producer.SendResult;
 import org.apache.rocketmq.client.producer.SendStatus;
@@ -14,6 +15,7 @@ import org.apache.rocketmq.common.TopicConfig;
 import org.apache.rocketmq.common.consumer.ConsumeFromWhere;
 import org.apache.rocketmq.common.message.Message;
 import org.apache.rocketmq.common.message.MessageExt;
+import org.apache.rocketmq.common.message.MessageQueue;
 import org.apache.rocketmq.tools.admin.DefaultMQAdminExt;
 
 /** What one case uses: names that nobody else has, and clients that end with it. */
@@ -24,10 +26,34 @@ final class Scope implements AutoCloseable {
     private static final int READ_AND_WRITE = 6;
 
     final Servers servers;
+    private final Access access;
+    private final Crash crash;
     private final Deque<Runnable> closers = new ArrayDeque<>();
 
-    Scope(Servers servers) {
+    /** crash is null where nobody may kill the broker. */
+    Scope(Servers servers, Access access, Crash crash) {
         this.servers = servers;
+        this.access = access;
+        this.crash = crash;
+    }
+
+    /** A scope for clients of other servers, or with another access, that ends with this one. */
+    Scope at(Servers others, Access other) {
+        Scope scope = new Scope(others, other, null);
+        onClose(scope::close);
+        return scope;
+    }
+
+    /** Servers of the case's own, with settings of the form key=value besides the usual ones. */
+    Servers servers(Access operator, String... settings) throws Exception {
+        Servers own = servers.another(name("servers"), operator, settings);
+        onClose(own::close);
+        return own;
+    }
+
+    /** Waits until all cases beside this one have come to their crash; then the broker dies, and comes back. */
+    void crash() throws Exception {
+        crash.await();
     }
 
     /** A name for a topic or group that is used nowhere else. */
@@ -44,9 +70,18 @@ final class Scope implements AutoCloseable {
         return topic;
     }
 
+    /** Waits until so many messages are in a topic, and returns the topic. */
+    String awaitStored(String topic, int count) throws Exception {
+        DefaultMQAdminExt admin = admin();
+        Check.eventually(count + " messages in " + topic, () -> admin.examineTopicStats(topic).getOffsetTable().values().stream()
+            .mapToLong(queue -> queue.getMaxOffset() - queue.getMinOffset()).sum() == count);
+        return topic;
+    }
+
     DefaultMQAdminExt admin() throws Exception {
-        DefaultMQAdminExt admin = new DefaultMQAdminExt(SEND_TIMEOUT_MILLIS);
+        DefaultMQAdminExt admin = new DefaultMQAdminExt(access.hook, SEND_TIMEOUT_MILLIS);
         admin.setInstanceName(name("admin"));
+        admin.setUseTLS(access.tls);
         admin.setNamesrvAddr(servers.nameserverAddress());
         onClose(admin::shutdown);
         admin.start();
@@ -55,13 +90,15 @@ final class Scope implements AutoCloseable {
 
     /** A producer of its own group that has been started. */
     DefaultMQProducer producer() throws Exception {
-        return started(new DefaultMQProducer(name("producer")));
+        return started(new DefaultMQProducer(name("producer"), access.hook));
     }
 
     <P extends DefaultMQProducer> P started(P producer) throws Exception {
         producer.setNamesrvAddr(servers.nameserverAddress());
         producer.setInstanceName(name("instance"));
         producer.setSendMsgTimeout(SEND_TIMEOUT_MILLIS);
+        producer.setHeartbeatBrokerInterval(PERSIST_MILLIS);
+        producer.setUseTLS(access.tls);
         onClose(producer::shutdown);
         producer.start();
         return producer;
@@ -69,31 +106,39 @@ final class Scope implements AutoCloseable {
 
     /** A push consumer that begins with the oldest message. The case subscribes and starts it. */
     DefaultMQPushConsumer pushConsumer(String group) {
-        DefaultMQPushConsumer consumer = new DefaultMQPushConsumer(group);
+        return configured(new DefaultMQPushConsumer(group, access.hook, new AllocateMessageQueueAveragely()));
+    }
+
+    /** Gives a push consumer, however it was made, what all of them have. */
+    DefaultMQPushConsumer configured(DefaultMQPushConsumer consumer) {
         consumer.setNamesrvAddr(servers.nameserverAddress());
         consumer.setInstanceName(name("instance"));
         consumer.setConsumeFromWhere(ConsumeFromWhere.CONSUME_FROM_FIRST_OFFSET);
         consumer.setPersistConsumerOffsetInterval(PERSIST_MILLIS);
         consumer.setPollNameServerInterval(PERSIST_MILLIS);
         consumer.setHeartbeatBrokerInterval(PERSIST_MILLIS);
+        consumer.setUseTLS(access.tls);
         onClose(consumer::shutdown);
         return consumer;
     }
 
     @SuppressWarnings("deprecation")
     DefaultMQPullConsumer pullConsumer(String group) {
-        DefaultMQPullConsumer consumer = new DefaultMQPullConsumer(group);
+        DefaultMQPullConsumer consumer = new DefaultMQPullConsumer(group, access.hook);
         consumer.setNamesrvAddr(servers.nameserverAddress());
+        consumer.setUseTLS(access.tls);
         consumer.setInstanceName(name("instance"));
         onClose(consumer::shutdown);
         return consumer;
     }
 
     DefaultLitePullConsumer litePullConsumer(String group) {
-        DefaultLitePullConsumer consumer = new DefaultLitePullConsumer(group);
+        DefaultLitePullConsumer consumer = new DefaultLitePullConsumer(group, access.hook);
         consumer.setNamesrvAddr(servers.nameserverAddress());
         consumer.setInstanceName(name("instance"));
         consumer.setConsumeFromWhere(ConsumeFromWhere.CONSUME_FROM_FIRST_OFFSET);
+        consumer.setHeartbeatBrokerInterval(PERSIST_MILLIS);
+        consumer.setUseTLS(access.tls);
         onClose(consumer::shutdown);
         return consumer;
     }
@@ -108,6 +153,12 @@ final class Scope implements AutoCloseable {
         for (int i = 0; i < count; i++) {
             stored(producer.send(message(topic, tag, Integer.toString(i))));
         }
+    }
+
+    /** Sends until the broker has stored the message. */
+    static void sendUntilStored(DefaultMQProducer producer, Message message, MessageQueue queue) throws Exception {
+        Check.eventually("send " + new String(message.getBody(), StandardCharsets.UTF_8), () -> (queue == null ? producer.send(message)
+            : producer.send(message, queue)).getSendStatus() == SendStatus.SEND_OK);
     }
 
     static Message message(String topic, String tag, String body) {

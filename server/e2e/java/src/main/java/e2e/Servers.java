@@ -28,6 +28,9 @@ final class Servers implements AutoCloseable {
 
     static final String CLUSTER = "DefaultCluster";
     static final String BROKER_NAME = "broker-a";
+    /** What is off in one of the two brokers, and waits that are long where nobody watches. Level 18 is the long one. */
+    private static final String USED_BY_CASES = "enablePropertyFilter=true\nrecallMessageEnable=true\ntransactionTimeOut=2000\n"
+        + "transactionCheckInterval=1000\nmessageDelayLevel=1s 2s 1s 1s 1s 1s 1s 1s 1s 1s 1s 1s 1s 1s 1s 1s 1s 10s\n";
     private static final int PORTS = 8; // nameserver first; RocketMQ's broker uses three beside its own
     private static final int BROKER_PORT_AT = 4;
     private static final int STOP_SECONDS = 40;
@@ -36,16 +39,24 @@ final class Servers implements AutoCloseable {
     private final Path folder;
     private final String apogee;
     private final String stockJars;
+    private final Access operator;
+    private final List<String> settings;
     private final int port;
     private final List<Process> processes = new ArrayList<>();
     private Process broker;
 
     /** Starts both. apogee is the binary, stockJars the folder with RocketMQ's jars. */
     Servers(Kind kind, Path folder, String apogee, String stockJars) throws Exception {
+        this(kind, folder, apogee, stockJars, Access.OPEN, List.of());
+    }
+
+    private Servers(Kind kind, Path folder, String apogee, String stockJars, Access operator, List<String> settings) throws Exception {
         this.kind = kind;
         this.folder = folder;
         this.apogee = apogee;
         this.stockJars = stockJars;
+        this.operator = operator;
+        this.settings = settings;
         this.port = freePorts();
         Files.createDirectories(folder.resolve("store"));
         try {
@@ -57,6 +68,16 @@ final class Servers implements AutoCloseable {
             close();
             throw e;
         }
+    }
+
+    /** Further servers of the same kind, in a folder below this one's. The operator may ask for routes and for what the broker does. */
+    Servers another(String name, Access operator, String... settings) throws Exception {
+        return new Servers(kind, folder.resolve(name), apogee, stockJars, operator, List.of(settings));
+    }
+
+    /** Where a case may leave files. */
+    Path folder() {
+        return folder;
     }
 
     String nameserverAddress() {
@@ -73,6 +94,16 @@ final class Servers implements AutoCloseable {
         startBroker();
     }
 
+    /** Ends the broker as kill -9 does and starts it again. RocketMQ's is stopped in order: it doesn't promise as much. */
+    void crashBroker() throws Exception {
+        if (kind.stockBroker) {
+            restartBroker();
+            return;
+        }
+        broker.destroyForcibly().waitFor();
+        startBroker();
+    }
+
     private void startNameserver() throws IOException {
         if (kind.stockNameserver) {
             Path file = write("namesrv.conf", "listenPort=" + port + "\nbindAddress=127.0.0.1\n");
@@ -85,7 +116,8 @@ final class Servers implements AutoCloseable {
 
     private void startBroker() throws Exception {
         String config = "listenPort=" + (port + BROKER_PORT_AT) + "\nbrokerName=" + BROKER_NAME + "\nbrokerClusterName=" + CLUSTER
-            + "\nbrokerIP1=127.0.0.1\nbindAddress=127.0.0.1\nautoCreateTopicEnable=true\nstorePathRootDir=" + folder.resolve("store") + "\n";
+            + "\nbrokerIP1=127.0.0.1\nbindAddress=127.0.0.1\nautoCreateTopicEnable=true\nstorePathRootDir=" + folder.resolve("store")
+            + "\n" + USED_BY_CASES + String.join("\n", settings) + "\n";
         if (kind.stockBroker) {
             Path file = write("broker.conf", config + "namesrvAddr=" + nameserverAddress() + "\nstorePathCommitLog="
                 + folder.resolve("store/commitlog") + "\nflushDiskType=ASYNC_FLUSH"
@@ -104,8 +136,9 @@ final class Servers implements AutoCloseable {
 
     /** Waits until the nameserver knows the broker and the broker answers. */
     private void awaitBroker() throws Exception {
-        DefaultMQAdminExt admin = new DefaultMQAdminExt(1_000);
+        DefaultMQAdminExt admin = new DefaultMQAdminExt(operator.hook, 1_000);
         admin.setInstanceName("await-" + System.nanoTime());
+        admin.setUseTLS(operator.tls);
         admin.setNamesrvAddr(nameserverAddress());
         admin.start();
         try {
@@ -172,9 +205,14 @@ final class Servers implements AutoCloseable {
     }
 
     @Override
-    public void close() throws InterruptedException {
-        for (int i = processes.size() - 1; i >= 0; i--) {
-            stop(processes.get(i));
+    public void close() {
+        try {
+            for (int i = processes.size() - 1; i >= 0; i--) {
+                stop(processes.get(i));
+            }
+        } catch (InterruptedException e) {
+            processes.forEach(Process::destroyForcibly);
+            Thread.currentThread().interrupt();
         }
     }
 }

@@ -1,0 +1,136 @@
+package e2e;
+
+import java.util.ArrayList;
+import java.util.Collection;
+import java.util.List;
+import java.util.concurrent.ConcurrentLinkedQueue;
+import java.util.concurrent.atomic.AtomicBoolean;
+import org.apache.rocketmq.client.consumer.DefaultLitePullConsumer;
+import org.apache.rocketmq.client.consumer.DefaultMQPushConsumer;
+import org.apache.rocketmq.client.producer.DefaultMQProducer;
+import org.apache.rocketmq.client.producer.SendStatus;
+import org.apache.rocketmq.common.message.MessageExt;
+
+/** Clients that know nothing of it while the broker is killed. */
+final class KillCases implements Suite {
+    private static final int POLL_MILLIS = 200;
+    private static final int PAUSE_MILLIS = 5;
+    private static final int SOME = 200;
+
+    @Override
+    public void declare(Cases cases) {
+        cases.addCrashing("kill: a producer in full flight, nothing confirmed is missing", KillCases::inFlight);
+        cases.addCrashing("kill: two kills in a row", KillCases::twice);
+        cases.addCrashing("kill: broadcasting consumers go on", KillCases::broadcast);
+        cases.addCrashing("kill: a lite pull consumer goes on where it stopped", KillCases::litePull);
+    }
+
+    /** Sends one message after the other until it is closed, and remembers what was confirmed. */
+    private static final class Load implements AutoCloseable {
+        final Collection<String> confirmed = new ConcurrentLinkedQueue<>();
+        private final AtomicBoolean closed = new AtomicBoolean();
+        private final Thread thread;
+
+        Load(DefaultMQProducer producer, String topic) {
+            thread = new Thread(() -> {
+                for (int i = 0; !closed.get(); i++) {
+                    try {
+                        if (producer.send(Scope.message(topic, "t", Integer.toString(i))).getSendStatus() == SendStatus.SEND_OK) {
+                            confirmed.add(Integer.toString(i));
+                        }
+                        Thread.sleep(PAUSE_MILLIS);
+                    } catch (InterruptedException e) {
+                        return;
+                    } catch (Exception e) {
+                        // It was not confirmed: the broker is gone.
+                    }
+                }
+            }, "load");
+            thread.setDaemon(true);
+            thread.start();
+        }
+
+        void await(int more) throws Exception {
+            int want = confirmed.size() + more;
+            Check.eventually(more + " more messages are confirmed", () -> confirmed.size() >= want);
+        }
+
+        @Override
+        public void close() throws InterruptedException {
+            closed.set(true);
+            thread.join();
+        }
+    }
+
+    private static void inFlight(Scope scope) throws Exception {
+        underLoad(scope, 1);
+    }
+
+    private static void twice(Scope scope) throws Exception {
+        underLoad(scope, 2);
+    }
+
+    private static void underLoad(Scope scope, int kills) throws Exception {
+        String topic = scope.topic(4);
+        DefaultMQProducer producer = scope.producer();
+        Received received = new Received(scope, topic, "*");
+        Load load = new Load(producer, topic);
+        try (load) {
+            load.await(SOME);
+            for (int i = 0; i < kills; i++) {
+                scope.crash();
+                load.await(SOME);
+            }
+        }
+        received.awaitAll(new ArrayList<>(load.confirmed));
+    }
+
+    private static void broadcast(Scope scope) throws Exception {
+        String topic = scope.topic(4);
+        String group = scope.name("group");
+        DefaultMQProducer producer = scope.producer();
+        List<Received> all = new ArrayList<>();
+        for (int i = 0; i < 2; i++) {
+            DefaultMQPushConsumer consumer = scope.pushConsumer(group);
+            PushCases.broadcasting(consumer);
+            all.add(new Received(consumer, topic, "*"));
+        }
+        Scope.send(producer, topic, "t", 50);
+        for (Received received : all) {
+            received.awaitNumbers(50);
+        }
+        scope.crash();
+        for (int i = 50; i < 100; i++) {
+            Scope.sendUntilStored(producer, Scope.message(topic, "t", Integer.toString(i)), null);
+        }
+        for (Received received : all) {
+            received.awaitNumbers(100);
+        }
+    }
+
+    private static void litePull(Scope scope) throws Exception {
+        String topic = scope.topic(4);
+        DefaultMQProducer producer = scope.producer();
+        DefaultLitePullConsumer consumer = scope.litePullConsumer(scope.name("group"));
+        consumer.subscribe(topic, "*");
+        consumer.start();
+        Scope.send(producer, topic, "t", 50);
+        Collection<String> bodies = new ConcurrentLinkedQueue<>();
+        poll(consumer, bodies, 50);
+        scope.crash();
+        for (int i = 50; i < 100; i++) {
+            Scope.sendUntilStored(producer, Scope.message(topic, "t", Integer.toString(i)), null);
+        }
+        poll(consumer, bodies, 100);
+        Check.same(100, bodies.size(), "messages that were polled");
+    }
+
+    private static void poll(DefaultLitePullConsumer consumer, Collection<String> bodies, int count) throws Exception {
+        Check.eventually(count + " messages are polled", () -> {
+            for (MessageExt m : consumer.poll(POLL_MILLIS)) {
+                bodies.add(Scope.body(m));
+            }
+            return bodies.stream().distinct().count() >= count;
+        });
+    }
+}
