@@ -14,7 +14,7 @@ func TestProposingAllocatesNothingInSteadyState(t *testing.T) {
 		t.Skip("the race detector allocates")
 	}
 	o := options(t, t.TempDir(), engine.CommitWritten)
-	o.Engine.Log.TailBytes = 1 << 20 // wraps during the warm-up
+	o.Engine.Log.TailBytes = 8 << 20 // wraps during the warm-up; the applier keeps up with it, so it reads no history
 	s := open(t, o)
 	defer s.Close()
 	done := make(signal, 64)
@@ -45,7 +45,7 @@ func TestProposingAllocatesNothingInSteadyState(t *testing.T) {
 	for range 4 {
 		least = min(least, testing.AllocsPerRun(200, round))
 	}
-	if least > 8 {
-		t.Errorf("%v allocations for 64 messages, 8 are allowed", least)
+	if least > 4 {
+		t.Errorf("%v allocations for 64 messages, 4 are allowed", least)
 	}
 }

@@ -1,8 +1,10 @@
 package commitlog
 
 import (
+	"runtime"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/apogeemq/apogee/engine/disk/simdisk"
 )
@@ -31,6 +33,12 @@ func TestStatsCountWhatTheLogDoes(t *testing.T) {
 	var now atomic.Int64
 	o.Clock = func() int64 { return now.Add(1000) }
 	l, _ := mustOpen(t, o)
+	// A writer may stay ahead of the zero-fill, which then finds nothing to do.
+	for deadline := time.Now().Add(time.Minute); l.Stats().FillBytes == 0; runtime.Gosched() {
+		if time.Now().After(deadline) {
+			t.Fatal("nothing was filled ahead of an empty log")
+		}
+	}
 	for round := range 3 {
 		appendMany(t, l, round*300, 300, 1000)
 		if err := l.Trim(l.lastSegment().start.index); err != nil {
@@ -58,8 +66,7 @@ func TestStatsCountWhatTheLogDoes(t *testing.T) {
 	if count(s.Sync) == 0 || s.Sync.Sum < 1000 || count(s.Write) != count(s.WriteBytes) || s.Write.Sum < 1000 {
 		t.Errorf("sync %+v, write %+v", s.Sync, s.Write)
 	}
-	// A writer that is always ahead of the zero-fill leaves it nothing to do.
-	if s.FillBytes == 0 && s.Overruns == 0 || s.TornTails != 0 || s.DiskFull {
+	if s.FillBytes == 0 || s.TornTails != 0 || s.DiskFull {
 		t.Errorf("stats %+v", s)
 	}
 	if err := l.Close(); err != nil {
