@@ -61,8 +61,7 @@ func liveAndDie(t *testing.T, seed uint64) {
 		}
 		o := testOptions(d, seed)
 		e := mustOpen(t, o)
-		repaired(t, e, func() error { return e.Dump(io.Discard) })
-		found := dump(t, e)
+		found := dumpRepaired(t, e)
 		mustClose(t, e)
 		alone := d.Clone()
 		deleteIndex(t, alone)
@@ -138,8 +137,7 @@ func TestAStartThatIsCutShortAnywhereLosesNothing(t *testing.T) {
 			died = died.Crash()
 		}
 		e := mustOpen(t, testOptions(died, 41))
-		repaired(t, e, func() error { return e.Dump(io.Discard) })
-		if got := dump(t, e); got != want {
+		if got := dumpRepaired(t, e); got != want {
 			t.Fatalf("after a crash at step %d: %s", step, firstDifference(want, got))
 		}
 		mustClose(t, e)

@@ -1,7 +1,6 @@
 package engine
 
 import (
-	"io"
 	"testing"
 
 	"github.com/apogeemq/apogee/engine/commitlog"
@@ -47,8 +46,7 @@ func TestADecisionToTrimIsCarriedOutAfterACrashAtAnyStep(t *testing.T) {
 		over := !died.Crashed()
 		died = died.Crash()
 		e := mustOpen(t, testOptions(died, 21))
-		repaired(t, e, func() error { return e.Dump(io.Discard) })
-		got := dump(t, e)
+		got := dumpRepaired(t, e)
 		if first, _ := e.log.First(); first != end+1 || e.Marks().Trimmed != end {
 			t.Fatalf("after a crash at step %d the log begins with frame %d, trimmed %d, expected %d", step, first, e.Marks().Trimmed, end+1)
 		}

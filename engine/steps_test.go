@@ -2,7 +2,6 @@ package engine
 
 import (
 	"context"
-	"io"
 	"testing"
 	"time"
 
@@ -40,11 +39,10 @@ func dieAtStep(t *testing.T, step uint64) (over bool) {
 	}
 	o.Log.Disk = d
 	e := mustOpen(t, o)
-	repaired(t, e, func() error { return e.Dump(io.Discard) })
 	if _, _, end := e.log.End(); end < acked {
 		t.Fatalf("step %d: the log ends at %d, applied was %d", step, end, acked)
 	}
-	found := dump(t, e)
+	found := dumpRepaired(t, e)
 	mustClose(t, e)
 	alone := d.Clone()
 	deleteIndex(t, alone)
