@@ -124,6 +124,25 @@ func TestOnlyChangedTopicsAreSentAgain(t *testing.T) {
 	}
 }
 
+func TestATopicThatIsDeletedAndCreatedAgainIsSentAgain(t *testing.T) {
+	t.Parallel()
+	topics := &topicList{}
+	topics.set(topic("T", 4), topic("U", 1))
+	w, s, _ := start(t, "127.0.0.1:0")
+	r := newRegistrar(t, topics, s.Addr().String())
+	w.waitRequest(t, remoting.RequestRegisterBroker)
+	topics.set(topic("U", 2)) // T is gone; U has changed, so that there is something to wait for
+	r.TopicsChanged()
+	w.waitRequest(t, remoting.RequestRegisterBroker)
+	w.table.deleteTopic("T", "")
+	topics.set(topic("T", 4), topic("U", 2))
+	r.TopicsChanged()
+	w.waitRequest(t, remoting.RequestRegisterBroker)
+	if n := w.queues("T"); n != 4 {
+		t.Errorf("T has %d queues, want 4", n)
+	}
+}
+
 func TestEachPeriodBringsAllTopics(t *testing.T) {
 	t.Parallel()
 	topics := &topicList{}

@@ -105,9 +105,19 @@ func partialVersion(v DataVersion, part int) DataVersion {
 	return v
 }
 
-// news are the topics that the nameserver has not taken as they are now.
+// news are the topics that the nameserver has not taken as they are now. What
+// is gone is forgotten: whoever deletes a topic tells the nameserver, and one
+// that comes again has to be told anew.
 func (p *reporter) news(topics []TopicConfig) []TopicConfig {
 	var news []TopicConfig
+	there := make(map[string]struct{}, len(topics))
+	for _, t := range topics {
+		there[t.Name] = struct{}{}
+	}
+	maps.DeleteFunc(p.told, func(name string, _ TopicConfig) bool {
+		_, still := there[name]
+		return !still
+	})
 	for _, t := range topics {
 		if told, ok := p.told[t.Name]; !ok || !told.equal(t) {
 			news = append(news, t)

@@ -10,8 +10,8 @@
 // means; parsing, checking and the documentation follow from it. Keys that
 // aren't in the table are named in one warning; values that aren't allowed end
 // the start, all of them named at once. Keys of RocketMQ that ask for a promise
-// which this server doesn't make yet (access control, replicas) are in the
-// table with the one value that is true.
+// which this server doesn't make yet (replicas) are in the table with the one
+// value that is true.
 //
 // # Start and stop
 //

@@ -36,20 +36,6 @@ func text(name, fallback, doc string, field func(*Config) *string) setting {
 	}}
 }
 
-func optionalText(name, fallback, doc string, field func(*Config) *string) setting {
-	s := text(name, fallback, doc, field)
-	required := s.set
-	s.allowed = "1 to 255 characters, or nothing"
-	s.set = func(c *Config, v string) error {
-		if v == "" {
-			*field(c) = ""
-			return nil
-		}
-		return required(c, v)
-	}
-	return s
-}
-
 func choice[T ~string](name, fallback, doc string, field func(*Config) *T, values ...T) setting {
 	var words []string
 	for _, v := range values {

@@ -85,7 +85,7 @@ var settings = []setting{
 		func(c *Config) *bool { return &c.NameserverEmbedded }),
 	integer("namesrvListenPort", "9876", 0, 65535, "Port of the embedded nameserver. 0 takes any free port.",
 		func(c *Config) *int { return &c.NameserverPort }),
-	optionalText("kvConfigPath", "", "File of the nameserver's key-value configuration, in RocketMQ's format. Empty: `kvConfig.json` below `storePathRootDir`; a nameserver alone then keeps it in memory.",
+	optional("kvConfigPath", "", "File of the nameserver's key-value configuration, in RocketMQ's format. Empty: `kvConfig.json` below `storePathRootDir`; a nameserver alone then keeps it in memory.",
 		func(c *Config) *string { return &c.KeyValuePath }),
 	boolean("orderMessageEnable", "false", "Routes tell how an ordered topic is spread over brokers, as `mqadmin updateOrderConf` has set it. Can be changed while the nameserver runs.",
 		func(c *Config) *bool { return &c.Switches.OrderInRoutes }),
