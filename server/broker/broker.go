@@ -231,6 +231,9 @@ func (b *Broker) Close() error {
 		b.closed = b.commits.close()
 		b.stop()
 		b.reads.close()
+		for range tracksMax { // those that run end, and no more begin
+			b.tracks <- struct{}{}
+		}
 		b.work.Wait()
 	})
 	return b.closed

@@ -44,7 +44,7 @@ func (b *Broker) trackMessage(rt remoting.ReplyTo, cmd *remoting.Command) {
 
 // Track tells what became of the messages with an id: a message id of the broker
 // or a unique key of a client, which is looked for in a topic, or in all where
-// that is "". Whose fault an error is, IsCallersFault tells.
+// that is "". RefusalCode tells what an error means.
 func (b *Broker) Track(id, topicName string) (track.Answer, error) {
 	if id == "" || len(id) > trackedIDBytesMax {
 		return track.Answer{}, refuse(remoting.ResponseInvalidParameter, "the request needs an id of 1 to %d bytes", trackedIDBytesMax)
@@ -65,11 +65,13 @@ func (b *Broker) Track(id, topicName string) (track.Answer, error) {
 	return track.Answer{Broker: b.config.BrokerName, Messages: messages}, err
 }
 
-// IsCallersFault reports whether an error is a refusal: what was asked for isn't
-// there, can't be, or is too much at the moment.
-func IsCallersFault(err error) bool {
-	var r *refusal
-	return errors.As(err, &r)
+// RefusalCode is the response code of an error that is a refusal: what was asked
+// for isn't there, can't be, or is too much at the moment. Else it is 0.
+func RefusalCode(err error) int32 {
+	if r := (*refusal)(nil); errors.As(err, &r) {
+		return r.code
+	}
+	return 0
 }
 
 // consumersOf are the groups that have to do with a queue: those with offsets in

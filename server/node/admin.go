@@ -16,7 +16,8 @@ import (
 // admin is the HTTP server for operators. It only reads.
 type admin struct {
 	server  *http.Server
-	state   atomic.Pointer[string] // why the node isn't ready; nil when it is
+	state   atomic.Pointer[string]  // why the node isn't ready; nil when it is
+	tracker atomic.Pointer[tracker] // nil while no broker takes requests
 	stopped chan struct{}
 }
 
@@ -31,6 +32,7 @@ func newAdmin(l net.Listener, writeMetrics func(io.Writer), log *slog.Logger) *a
 		w.Header().Set("Content-Type", "text/plain; version=0.0.4")
 		writeMetrics(w)
 	})
+	mux.HandleFunc("GET /track", a.track)
 	mux.HandleFunc("GET /debug/pprof/", pprof.Index)
 	mux.HandleFunc("GET /debug/pprof/cmdline", pprof.Cmdline)
 	mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)

@@ -273,6 +273,8 @@ func (n *Node) openBroker(ctx context.Context) error {
 	b.ResumeLeases()
 	n.gate.open(b)
 	n.fast.open(b)
+	var t tracker = b
+	n.admin.tracker.Store(&t)
 	nameservers := n.config.Nameservers
 	if n.nameserver != nil {
 		nameservers = append(nameservers[:len(nameservers):len(nameservers)], reachableHere(n.addresses.Nameserver).String())

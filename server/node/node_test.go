@@ -3,6 +3,7 @@ package node
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -190,6 +191,38 @@ func TestAStoppedBrokerLeavesForeignNameservers(t *testing.T) {
 	if got := topics(); got != `{"topicList":[]}` {
 		t.Errorf("after the stop the nameserver has %s", got)
 	}
+}
+
+func TestTheAdminServerTellsWhatBecameOfAMessage(t *testing.T) {
+	t.Parallel()
+	n, _ := up(t, small(t, t.TempDir()))
+	sent := call(t, n.Addresses().Broker, remoting.RequestSendMessage, "body", "producerGroup", "PG", "topic", "T", "defaultTopic", "TBW102",
+		"defaultTopicQueueNums", "1", "queueId", "0", "sysFlag", "0", "bornTimestamp", "1700000000000", "flag", "0", "properties", "UNIQ_KEY\x01U1\x02")
+	if sent.Code != 0 {
+		t.Fatal(sent.Remark)
+	}
+	id := sent.Text("msgId")
+	commit := call(t, n.Addresses().Broker, remoting.RequestUpdateConsumerOffset, "", "consumerGroup", "G", "topic", "T", "queueId", "0", "commitOffset", "1")
+	if commit.Code != 0 {
+		t.Fatal(commit.Remark)
+	}
+	for path, want := range map[string]string{
+		"/track?id=" + id: `"state": "acknowledged"`, "/track?id=U1&topic=T": `"messageId": "` + id + `"`,
+	} {
+		if code, body := get(t, n, path); code != 200 || !strings.Contains(body, want) || !json.Valid([]byte(body)) {
+			t.Errorf("%s: %d %s, want 200 and %q", path, code, body, want)
+		}
+	}
+	for path, want := range map[string]int{"/track": 400, "/track?id=U2": 404} {
+		if code, body := get(t, n, path); code != want {
+			t.Errorf("%s: %d %s, want %d", path, code, body, want)
+		}
+	}
+	n.admin.tracker.Store(nil)
+	if code, body := get(t, n, "/track?id=U1"); code != 503 {
+		t.Errorf("without a broker: %d %s", code, body)
+	}
+	down(t, n)
 }
 
 func TestTheAdminServerShowsStateAndMetrics(t *testing.T) {

@@ -105,7 +105,7 @@ var settings = []setting{
 
 	ip("adminBindAddress", "127.0.0.1", "Address of the HTTP server for operators. Others than loopback need `allowAnonymous=true`.",
 		func(c *Config) *netip.Addr { return &c.AdminBindAddress }),
-	integer("adminListenPort", "10913", 0, 65535, "Port of the HTTP server for operators: `/metrics`, `/healthz`, `/readyz`, `/debug/pprof`. 0 takes any free port.",
+	integer("adminListenPort", "10913", 0, 65535, "Port of the HTTP server for operators: `/metrics`, `/healthz`, `/readyz`, `/track`, `/debug/pprof`. 0 takes any free port.",
 		func(c *Config) *int { return &c.AdminPort }),
 	duration("shutdownWaitTimeSeconds", "30", time.Second, 1, 3600, "How long a stop waits for requests under way.",
 		func(c *Config) *time.Duration { return &c.ShutdownTime }),

@@ -17,6 +17,7 @@ func (n *Node) Stop(ctx context.Context) error {
 	defer cancel()
 	if n.admin != nil {
 		n.admin.notReady("stopping")
+		n.admin.tracker.Store(nil)
 	}
 	if n.registrar != nil {
 		n.registrar.Stop(ctx)

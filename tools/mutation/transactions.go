@@ -6,7 +6,7 @@ const brokerTests = "./server/broker"
 var transactionList = []Mutation{
 	{
 		Name: "a commit doesn't end the half message, so that a second one is applied too",
-		File: "server/broker/transaction.go",
+		File: "server/broker/transactioncommit.go",
 		Old:  "Queue: m.QueueID, Cause: handle,\n",
 		New:  "Queue: m.QueueID,\n",
 		Test: brokerTests, Run: "AHalfMessageIsInvisible",
