@@ -309,3 +309,16 @@ func TestWhatCanNotBeTrackedIsRefused(t *testing.T) {
 	h.want(h.call(remoting.RequestTrackMessage, fields{"id": "U1"}, nil), remoting.ResponseInvalidParameter)
 	h.want(h.call(remoting.RequestTrackMessage, fields{"id": "U1", "topic": "T"}, nil), remoting.ResponseSuccess)
 }
+
+// TestTriesBelongToTheMessageThatWasSentBack: a send that was repeated leaves
+// two messages with one unique key.
+func TestTriesBelongToTheMessageThatWasSentBack(t *testing.T) {
+	t.Parallel()
+	h := start(t, nil)
+	h.member("c@1", "CG", pushes)
+	first, second := h.unique("U1"), h.unique("U1")
+	h.want(h.call(remoting.RequestConsumerSendMessageBack, backFields(int64(h.handleOf(second)), "U1", "0"), nil), remoting.ResponseSuccess)
+	nothing := " (the group has committed nothing in this queue)"
+	h.wantSummary(first.Text("msgId"), "CG not consumed"+nothing)
+	h.wantSummary(second.Text("msgId"), "CG retrying [1 waiting]"+nothing)
+}

@@ -47,8 +47,7 @@ func minOffset(t *testing.T, n *Node, topic string) int {
 func TestAConsumerThatIsFarBehindIsSetToTheOldestMessageThatIsKept(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	// Whatever else is on the test machine's disk, the size decides.
-	config := []string{"mappedFileSizeCommitLog=1310720", "maxMessageSize=65536", "cleanFileForciblyEnable=false"}
+	config := []string{"mappedFileSizeCommitLog=1310720", "maxMessageSize=65536"}
 	n, _ := up(t, small(t, dir, config...))
 	const messages = 100
 	for range messages {

@@ -17,8 +17,8 @@ var logStoreList = []Mutation{
 	{
 		Name: "one append per entry",
 		File: "replication/logstore.go",
-		Old:  "	if _, err := s.log.AppendAll(batches); err != nil {\n",
-		New:  "	var err2 error\n	for i := 0; i < len(batches) && err2 == nil; i++ {\n		_, err2 = s.log.Append(batches[i])\n	}\n	if err := err2; err != nil {\n",
+		Old:  "	last, err := s.log.AppendAll(batches)\n",
+		New:  "	var last commitlog.Ticket\n	for i := 0; i < len(batches) && err == nil; i++ {\n		last, err = s.log.Append(batches[i])\n	}\n",
 		Test: logStoreTests, Run: "AppendedAsOne",
 	},
 	{
@@ -38,8 +38,8 @@ var logStoreList = []Mutation{
 	{
 		Name: "entries that were refused count as stored",
 		File: "replication/logstore.go",
-		Old:  "	if _, err := s.log.AppendAll(batches); err != nil {\n",
-		New:  "	s.told.Store(through)\n	if _, err := s.log.AppendAll(batches); err != nil {\n",
+		Old:  "	last, err := s.log.AppendAll(batches)\n",
+		New:  "	s.told.Store(through)\n	last, err := s.log.AppendAll(batches)\n",
 		Test: logStoreTests, Run: leftovers,
 	},
 	{
