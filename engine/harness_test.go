@@ -24,7 +24,7 @@ func testOptions(d disk.Disk, seed uint64) Options {
 			Create: commitlog.Creation{Meta: commitlog.Meta{Log: event.LogID{byte(seed), 3}}, Configuration: []byte("one voter"), Timestamp: 1000},
 			Fatal:  func(error) {},
 		},
-		RunBytes: 48 << 10, IndexCacheBytes: 1 << 20,
+		RunBytes: 48 << 10, IndexCacheBytes: 1 << 20, WaitingYoung: 20,
 	}
 }
 

@@ -220,7 +220,7 @@ func (x *indexer) take(h *handover) error {
 		x.wrote(h.run)
 		h.run = nil
 	}
-	if err := x.waits.Flush(); err != nil {
+	if err := x.waits.Keep(); err != nil {
 		return err
 	}
 	if h.at.index >= x.twinAt {

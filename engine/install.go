@@ -100,9 +100,13 @@ func (e *Engine) replaceAll(at place, checkpoint []byte, reset func(commitlog.Ba
 	if _, err := restoreCheckpoint(bytes.NewReader(checkpoint), e.log.Meta().Log, e.Projections()); err != nil {
 		return err
 	}
+	// What waits there was moved into the frames that follow.
+	if err := e.waits.Clear(at.waiting()); err != nil {
+		return err
+	}
 	e.forgetWritten()
 	e.pending, e.pendingN = nil, 0
-	e.last, e.queuesAt, e.stateAt = at, at.index, at.index
+	e.last, e.queuesAt, e.stateAt, e.waitsAt = at, at.index, at.index, at.index
 	e.cursor = e.log.CursorFrom(at.index + 1)
 	e.committed.Store(max(e.committed.Load(), uint64(at.index)))
 	e.applied.Store(uint64(at.index))

@@ -49,6 +49,9 @@ type Options struct {
 	// reads the whole log to build it.
 	WaitingFS  vfs.FS
 	WaitingDir string
+	// WaitingYoung is how many waiting messages are kept in memory before they
+	// go into that table's files; 0 means 65,536.
+	WaitingYoung int
 	// FlushInterval is the time between syncs where CommitAt doesn't need
 	// them; 0 means 500 ms, RocketMQ's flushIntervalCommitLog.
 	FlushInterval time.Duration

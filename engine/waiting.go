@@ -17,7 +17,7 @@ func (p place) waiting() pending.Place {
 
 func (e *Engine) openWaiting() (pending.Place, error) {
 	t, at, err := pending.Open(pending.Options{
-		FS: e.opts.WaitingFS, Dir: e.opts.WaitingDir, Log: e.log.Meta().Log, Text: e.opts.Log.Log,
+		FS: e.opts.WaitingFS, Dir: e.opts.WaitingDir, Log: e.log.Meta().Log, YoungEntries: e.opts.WaitingYoung, Text: e.opts.Log.Log,
 	})
 	e.waits = t
 	return at, err
@@ -30,11 +30,11 @@ func (e *Engine) openWaiting() (pending.Place, error) {
 func (e *Engine) recoverWaiting(at pending.Place, end event.Index) error {
 	if at.Index > end || at.Index < e.baseAt || at.Index > 0 && !e.indexer.belongs(at.Index, at.Chain) {
 		e.opts.Log.Log.Warn("the table of waiting messages is not of this log; it is rebuilt from the log", "frame", at.Index)
-		if err := e.waits.Clear(); err != nil {
+		_, position := e.log.First()
+		at = pending.Place{Index: e.baseAt, Chain: e.log.Base().Chain, Position: position}
+		if err := e.waits.Clear(at); err != nil {
 			return err
 		}
-		_, position := e.log.First()
-		at = pending.Place{Index: e.baseAt, Position: position}
 	}
 	e.waitsAt = at.Index
 	if at.Index < e.last.index {

@@ -1,12 +1,14 @@
 package engine
 
 import (
+	"bytes"
 	"math/rand/v2"
 	"runtime"
 	"testing"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 
+	"github.com/apogeemq/apogee/engine/disk"
 	"github.com/apogeemq/apogee/engine/disk/simdisk"
 	"github.com/apogeemq/apogee/engine/event"
 	"github.com/apogeemq/apogee/engine/projection/pending"
@@ -146,5 +148,51 @@ func TestALogIsNotTrimmedWhileAMessageThereWaits(t *testing.T) {
 	}
 	if begin, _ := w.e.log.First(); begin != first.Last+1 {
 		t.Errorf("the log begins with frame %d", begin)
+	}
+}
+
+// TestAReplicaForgetsWhatEndedInThePartItLacks installs a base behind which a
+// message has ended that the replica has seen to wait, and another was moved.
+func TestAReplicaForgetsWhatEndedInThePartItLacks(t *testing.T) {
+	t.Parallel()
+	w := &waits{t: t, e: mustOpen(t, testOptions(simdisk.New(5, simdisk.Options{}), 5)), rng: rand.New(rand.NewPCG(5, 5)), now: 1000}
+	defer mustClose(t, w.e)
+	delayed := event.Draft{Kind: event.KindDelayed, Due: 1 << 40, Payload: event.Bytes("later")}
+	ended, moved := w.append(delayed), w.append(delayed)
+	settle(t, w.e)
+	replica := mustOpen(t, replicaOptions(simdisk.New(6, simdisk.Options{}), 5))
+	defer mustClose(t, replica)
+	catchUp(t, w.e, replica)
+	if got := replica.Waiting().Counts().Delayed; got != 2 {
+		t.Fatalf("%d messages wait in the replica", got)
+	}
+	w.append(event.Draft{Kind: event.KindDropped, Cause: ended, Payload: event.Bytes(event.AppendDrop(nil, event.Drop{Reason: event.DropRecalled}))})
+	for len(w.e.log.Sealed()) < 2 {
+		w.append(event.Draft{Kind: event.KindMessage, Stream: event.StreamQueue, Topic: 1, Payload: event.Bytes(make([]byte, 8000))})
+	}
+	settle(t, w.e)
+	first := w.e.log.Sealed()[0]
+	if n := w.moveBefore(first.End); n != 1 {
+		t.Fatalf("%d messages were moved", n)
+	}
+	if err := trimNow(t.Context(), w.e, first.Last); err != nil {
+		t.Fatal(err)
+	}
+	base, err := disk.ReadWhole(w.e.opts.Log.Disk, baseName, 1<<20)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := replica.Install(bytes.NewReader(base), replica.log.Reset); err != nil {
+		t.Fatal(err)
+	}
+	if got := replica.Waiting().Counts(); got != (pending.Counts{}) {
+		t.Errorf("%+v wait behind the base", got)
+	}
+	catchUp(t, w.e, replica)
+	if got, want := dump(t, replica), dump(t, w.e); got != want {
+		t.Error(firstDifference(want, got))
+	}
+	if _, found, err := replica.Waiting().Get(moved); !found || err != nil {
+		t.Errorf("what was moved waits: %v, %v", found, err)
 	}
 }

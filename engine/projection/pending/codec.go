@@ -7,7 +7,7 @@ import (
 	"github.com/apogeemq/apogee/engine/event"
 )
 
-const format = 1
+const format = 2
 
 // Prefixes of keys.
 const (
@@ -15,6 +15,16 @@ const (
 	byDue      = 'd'
 	byLocation = 'l'
 	placeKey   = 'p'
+)
+
+// Lengths of values: of an entry that is as it began, and of one that has
+// changed.
+const (
+	handleBytes        = 1 + 8 + 4
+	handleBytesChanged = handleBytes + 4 + 8 + 8
+	dueBytes           = 4
+	dueBytesChanged    = dueBytes + 4 + 8
+	placeBytes         = 56
 )
 
 var order = binary.BigEndian
@@ -27,6 +37,13 @@ type Entry struct {
 	Location event.Position // of its newest copy: Handle, unless it was moved
 	Bytes    uint32         // encoded length of that
 	Asked    uint32         // how often its producers were asked for the outcome
+}
+
+// item is an entry with the position of the event that changed it last, 0 when
+// it is as it began. An event up to there that is applied again changes nothing.
+type item struct {
+	Entry
+	asOf event.Position
 }
 
 const signBit = 1 << 63
@@ -44,37 +61,51 @@ func dueKey(dst []byte, kind event.Kind, due int64, h event.Position) []byte {
 	return order.AppendUint64(dst, uint64(h))
 }
 
-func appendHandleValue(dst []byte, e *Entry) []byte {
-	dst = order.AppendUint64(append(dst, byte(e.Kind)), uint64(e.Due)^signBit)
-	return order.AppendUint64(dst, uint64(e.Location))
-}
-
-func appendDueValue(dst []byte, e *Entry) []byte {
-	dst = order.AppendUint64(dst, uint64(e.Location))
-	return order.AppendUint32(order.AppendUint32(dst, e.Bytes), e.Asked)
-}
-
-// decodeHandleValue fills kind, due and location.
-func (e *Entry) decodeHandleValue(b []byte) error {
-	if len(b) != 17 {
-		return fmt.Errorf("pending: value of %d bytes for handle %d, expected 17", len(b), e.Handle)
+func (i *item) appendHandleValue(dst []byte) []byte {
+	dst = order.AppendUint64(append(dst, byte(i.Kind)), uint64(i.Due)^signBit)
+	dst = order.AppendUint32(dst, i.Bytes)
+	if i.asOf == 0 {
+		return dst
 	}
-	e.Kind, e.Due, e.Location = event.Kind(b[0]), int64(order.Uint64(b[1:])^signBit), event.Position(order.Uint64(b[9:]))
+	dst = order.AppendUint64(order.AppendUint32(dst, i.Asked), uint64(i.Location))
+	return order.AppendUint64(dst, uint64(i.asOf))
+}
+
+func (i *item) appendDueValue(dst []byte) []byte {
+	dst = order.AppendUint32(dst, i.Bytes)
+	if i.asOf == 0 {
+		return dst
+	}
+	return order.AppendUint64(order.AppendUint32(dst, i.Asked), uint64(i.Location))
+}
+
+// decodeHandleValue fills everything but the handle.
+func (i *item) decodeHandleValue(b []byte) error {
+	if len(b) != handleBytes && len(b) != handleBytesChanged {
+		return fmt.Errorf("pending: value of %d bytes for handle %d, expected %d or %d", len(b), i.Handle, handleBytes, handleBytesChanged)
+	}
+	i.Kind, i.Due, i.Bytes = event.Kind(b[0]), int64(order.Uint64(b[1:])^signBit), order.Uint32(b[9:])
+	i.Asked, i.Location, i.asOf = 0, i.Handle, 0
+	if b = b[handleBytes:]; len(b) > 0 {
+		i.Asked, i.Location, i.asOf = order.Uint32(b), event.Position(order.Uint64(b[4:])), event.Position(order.Uint64(b[12:]))
+	}
 	return nil
 }
 
 // decodeDue fills an entry from a key and a value of the due index.
 func decodeDue(key, value []byte) (Entry, error) {
-	if len(key) != 18 || len(value) != 16 {
-		return Entry{}, fmt.Errorf("pending: due key of %d bytes with %d, expected 18 with 16", len(key), len(value))
+	if len(key) != 18 || len(value) != dueBytes && len(value) != dueBytesChanged {
+		return Entry{}, fmt.Errorf("pending: due key of %d bytes with %d, expected 18 with %d or %d", len(key), len(value), dueBytes, dueBytesChanged)
 	}
-	return Entry{
-		Kind: event.Kind(key[1]), Due: int64(order.Uint64(key[2:]) ^ signBit), Handle: event.Position(order.Uint64(key[10:])),
-		Location: event.Position(order.Uint64(value)), Bytes: order.Uint32(value[8:]), Asked: order.Uint32(value[12:]),
-	}, nil
+	e := Entry{Kind: event.Kind(key[1]), Due: int64(order.Uint64(key[2:]) ^ signBit), Handle: event.Position(order.Uint64(key[10:])), Bytes: order.Uint32(value)}
+	e.Location = e.Handle
+	if value = value[dueBytes:]; len(value) > 0 {
+		e.Asked, e.Location = order.Uint32(value), event.Position(order.Uint64(value[4:]))
+	}
+	return e, nil
 }
 
-// Place is how far the table has come in the log.
+// Place is a place in the log, between two frames.
 type Place struct {
 	Index    event.Index
 	Chain    uint32         // header checksum of that frame
@@ -91,6 +122,8 @@ func (c *Counts) of(kind event.Kind) *int64 {
 	return &c.Delayed
 }
 
+func (c *Counts) add(kind event.Kind, n int64) { *c.of(kind) += n }
+
 func appendPlace(dst []byte, id event.LogID, p Place, c Counts) []byte {
 	dst = append(order.AppendUint32(dst, format), id[:]...)
 	dst = order.AppendUint64(dst, uint64(p.Index))
@@ -101,7 +134,7 @@ func appendPlace(dst []byte, id event.LogID, p Place, c Counts) []byte {
 
 // decodePlace reports false for a table of another log or format.
 func decodePlace(b []byte, id event.LogID) (p Place, c Counts, ok bool) {
-	if len(b) != 56 || order.Uint32(b) != format || event.LogID(b[4:20]) != id {
+	if len(b) != placeBytes || order.Uint32(b) != format || event.LogID(b[4:20]) != id {
 		return p, c, false
 	}
 	p = Place{Index: event.Index(order.Uint64(b[20:])), Chain: order.Uint32(b[28:]), Position: event.Position(order.Uint64(b[32:]))}

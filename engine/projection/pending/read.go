@@ -1,173 +1,114 @@
 package pending
 
 import (
-	"errors"
-	"fmt"
-	"math"
-
-	"github.com/cockroachdb/pebble/v2"
+	"cmp"
+	"slices"
 
 	"github.com/apogeemq/apogee/engine/event"
 )
 
-func (c *Counts) add(kind event.Kind, n int64) { *c.of(kind) += n }
+// Readers look into memory first and then into the store: what goes from one
+// into the other meanwhile is seen twice, and never missed.
 
 // Counts is how many events wait, as of the last commit.
 func (t *Table) Counts() Counts {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return t.committed
+	return t.counts
 }
 
 // Get returns what waits under a handle, and whether something does.
-func (t *Table) Get(handle event.Position) (Entry, bool, error) { return get(t.db, handle) }
-
-// getTries bounds how often a read is repeated that met a commit half-way.
-const getTries = 100
-
-func get(from pebble.Reader, handle event.Position) (Entry, bool, error) {
-	for range getTries {
-		e, found, again, err := getOnce(from, handle)
-		if !again || err != nil {
-			return e, found, err
-		}
+func (t *Table) Get(handle event.Position) (Entry, bool, error) {
+	t.mu.Lock()
+	f, found := t.young.items[handle]
+	t.mu.Unlock()
+	if found {
+		return f.Entry, true, nil
 	}
-	return Entry{}, false, fmt.Errorf("pending: handle %d has no due key; delete the folder of the table, it is rebuilt", handle)
-}
-
-// getOnce reports again if a commit came between its two reads, and what waits
-// has ended or changed.
-func getOnce(from pebble.Reader, handle event.Position) (e Entry, found, again bool, err error) {
-	e.Handle = handle
-	found, err = read(from, handleKey(make([]byte, 0, 32), handle), e.decodeHandleValue)
-	if err != nil || !found {
-		return Entry{}, false, false, err
-	}
-	key := dueKey(make([]byte, 0, 32), e.Kind, e.Due, handle)
-	found, err = read(from, key, func(value []byte) (err error) {
-		e, err = decodeDue(key, value)
-		return err
-	})
-	return e, found, !found, err
-}
-
-func read(from pebble.Reader, key []byte, decode func([]byte) error) (bool, error) {
-	b, closer, err := from.Get(key)
-	if errors.Is(err, pebble.ErrNotFound) {
-		return false, nil
-	}
-	if err != nil {
-		return false, fmt.Errorf("read the table of waiting messages: %w", err)
-	}
-	return true, errors.Join(decode(b), closer.Close())
+	i, found, err := t.store.get(handle)
+	return i.Entry, found, err
 }
 
 // Due visits what waits for a time up to through, the earliest first, until
 // visit returns false. next is the time of the first one that was not visited,
-// math.MaxInt64 for none.
+// math.MaxInt64 for none: Sooner tells when something begins to wait for less.
 func (t *Table) Due(kind event.Kind, through int64, visit func(Entry) bool) (next int64, err error) {
 	t.mu.Lock()
-	from, known := t.earliest[kind]
-	if !known {
-		from = math.MinInt64
-	}
-	// Entries that are committed while the iterator runs lower it again.
-	t.earliest[kind] = math.MaxInt64
+	t.earliest[indexOf(kind)] = never
+	young, next := t.young.due(kind, through)
 	t.mu.Unlock()
-	next, first := int64(math.MaxInt64), int64(math.MaxInt64)
-	err = t.iterate(dueKey(nil, kind, from, 0), []byte{byDue, byte(kind) + 1}, func(key, value []byte) (bool, error) {
-		e, err := decodeDue(key, value)
-		if err != nil {
-			return false, err
+	more := true
+	take := func() bool {
+		if more = visit(young[0]); more {
+			young = young[1:]
+		} else {
+			next = young[0].Due
 		}
-		first = min(first, e.Due)
-		if e.Due > through || !visit(e) {
-			next = e.Due
-			return false, nil
-		}
-		return true, nil
-	})
-	if err != nil {
-		first = from
+		return more
 	}
-	t.noteEarliest(kind, first)
+	nextOld, err := t.store.due(kind, through, func(e Entry) bool {
+		for len(young) > 0 && compareDue(young[0], e) <= 0 {
+			same := young[0].Handle == e.Handle
+			if !take() || same {
+				return more
+			}
+		}
+		more = visit(e)
+		return more
+	})
+	for err == nil && more && len(young) > 0 {
+		take()
+	}
+	next = min(next, nextOld)
+	if err != nil {
+		next = -never
+	}
+	t.mu.Lock()
+	t.earliest[indexOf(kind)] = min(t.earliest[indexOf(kind)], next)
+	t.mu.Unlock()
 	return next, err
 }
 
-// Sooner receives when something begins to wait for a time before all others
-// of its kind.
-func (t *Table) Sooner(kind event.Kind) <-chan struct{} { return t.sooner[kind] }
-
-// noteEarliest lowers the time that nothing waits before.
-func (t *Table) noteEarliest(kind event.Kind, due int64) (lowered bool) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	known, ok := t.earliest[kind]
-	if ok && due < known {
-		t.earliest[kind] = due
-		return true
-	}
-	return false
-}
-
-// noteSooner tells of what has begun to wait with the last commit.
-func (t *Table) noteSooner() {
-	for kind, due := range t.begun {
-		if !t.noteEarliest(kind, due) {
-			continue
-		}
-		select {
-		case t.sooner[kind] <- struct{}{}:
-		default:
-		}
-	}
-	clear(t.begun)
-}
+// Sooner receives when something begins to wait for a time before that which
+// Due said comes next.
+func (t *Table) Sooner(kind event.Kind) <-chan struct{} { return t.sooner[indexOf(kind)] }
 
 // Before visits what stands before a position, the oldest first, until visit
 // returns false.
 func (t *Table) Before(position event.Position, visit func(Entry) bool) error {
 	t.mu.Lock()
-	from := t.oldest
+	young := t.young.before(position, nil)
 	t.mu.Unlock()
-	oldest := position
-	err := t.iterate(locationKey(nil, from), locationKey(nil, position), func(key, value []byte) (bool, error) {
-		if len(key) != 9 || len(value) != 8 {
-			return false, fmt.Errorf("pending: location key of %d bytes with %d, expected 9 with 8", len(key), len(value))
+	slices.SortFunc(young, compareLocation)
+	more := true
+	err := t.store.before(position, func(e Entry) bool {
+		for more && len(young) > 0 && compareLocation(young[0], e) <= 0 {
+			more = young[0] == e || visit(young[0])
+			young = young[1:]
 		}
-		at := event.Position(order.Uint64(key[1:]))
-		oldest = min(oldest, at)
-		e, found, err := t.Get(event.Position(order.Uint64(value)))
-		if err != nil || !found || e.Location != at {
-			return err == nil, err
-		}
-		return visit(e), nil
+		more = more && visit(e)
+		return more
 	})
-	if err == nil && oldest > from {
-		t.mu.Lock()
-		t.oldest = max(t.oldest, oldest)
-		t.mu.Unlock()
+	for err == nil && more && len(young) > 0 {
+		more = visit(young[0])
+		young = young[1:]
 	}
 	return err
 }
 
+func compareLocation(a, b Entry) int { return cmp.Compare(a.Location, b.Location) }
+
 // All visits everything, by kind, then by time, then by handle.
 func (t *Table) All(visit func(Entry) bool) error {
-	return t.iterate([]byte{byDue}, []byte{byDue + 1}, func(key, value []byte) (bool, error) {
-		e, err := decodeDue(key, value)
-		return err == nil && visit(e), err
-	})
-}
-
-func (t *Table) iterate(from, to []byte, visit func(key, value []byte) (bool, error)) error {
-	it, err := t.db.NewIter(&pebble.IterOptions{LowerBound: from, UpperBound: to})
-	if err != nil {
-		return fmt.Errorf("read the table of waiting messages: %w", err)
-	}
-	for more := it.First(); more && err == nil; {
-		if more, err = visit(it.Key(), it.Value()); more {
-			more = it.Next()
+	more := true
+	for _, kind := range []event.Kind{event.KindDelayed, event.KindHalf} {
+		_, err := t.Due(kind, never, func(e Entry) bool {
+			more = more && visit(e)
+			return more
+		})
+		if err != nil || !more {
+			return err
 		}
 	}
-	return errors.Join(err, it.Error(), it.Close())
+	return nil
 }

@@ -4,9 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"sync"
 
-	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"github.com/apogeemq/apogee/engine/event"
@@ -20,34 +20,48 @@ type Options struct {
 	Dir string
 	// Log is the log that the table belongs to.
 	Log event.LogID
-	// CacheBytes is the store's block cache, default 8 MiB.
+	// CacheBytes is the store's block cache, default 16 MiB.
 	CacheBytes int64
+	// YoungEntries bounds how much is kept in memory, default 65,536 entries.
+	YoungEntries int
 	// Text receives what the store reports.
 	Text *slog.Logger
 }
 
-// memTableBytes bounds what isn't in the store's files yet. The store holds
-// two of them at most.
-const memTableBytes = 16 << 20
+const (
+	defaultYoungEntries = 1 << 16
+	// youngLogBytes bounds how old what is in memory may get, in bytes of the
+	// log, as a start has to read that part of it again.
+	youngLogBytes = 128 << 20
+	// handlesPerEntry bounds the memory for handles of what has ended, behind
+	// one that hasn't.
+	handlesPerEntry = 8
+	// stepEntries is how much goes from memory into the store at once, besides
+	// as much as has come.
+	stepEntries = 1024
+	// keptStages bounds the memory that is kept for the changes of a frame.
+	keptStages = 1 << 13
+
+	never = int64(math.MaxInt64)
+)
 
 // Table is the events that wait. One goroutine applies; any may read.
 type Table struct {
-	db *pebble.DB
+	store        *store
+	youngEntries int
 
 	// The applier's.
-	batch  *pebble.Batch
-	id     event.LogID
-	counts Counts
-	begun  map[event.Kind]int64 // the earliest time of what the batch puts in
-	err    error                // the first, of a read or a write
-	key    []byte
-	value  []byte
+	staged []change // by events of the frame
+	at     Place    // everything before is applied
+	items  []item
+	begun  [kinds]int64 // the earliest time of what the frame has put in
+	err    error        // the first, of a read or a write
 
-	mu        sync.Mutex
-	committed Counts
-	earliest  map[event.Kind]int64 // nothing waits for less
-	oldest    event.Position       // nothing stands before
-	sooner    map[event.Kind]chan struct{}
+	mu       sync.Mutex
+	young    young
+	counts   Counts
+	earliest [kinds]int64 // somebody waits for it, and is told what is due before
+	sooner   [kinds]chan struct{}
 }
 
 // Open opens the table, or makes an empty one where there is none that is good
@@ -56,79 +70,52 @@ func Open(o Options) (*Table, Place, error) {
 	if o.FS == nil {
 		o.FS = vfs.NewMem()
 	}
-	t, place, err := open(o)
-	if err == nil {
-		return t, place, nil
-	}
-	o.Text.Warn("the table of waiting messages is not good; it is rebuilt from the log", "folder", o.Dir, "cause", err)
-	if err := o.FS.RemoveAll(o.Dir); err != nil {
-		return nil, Place{}, fmt.Errorf("remove the table of waiting messages %s: %w", o.Dir, err)
-	}
-	return open(o)
-}
-
-// errForeign marks a table of another log or format.
-var errForeign = errors.New("it belongs to another log or another version")
-
-func open(o Options) (*Table, Place, error) {
-	db, err := openStore(o)
+	s, err := openStore(o)
 	if err != nil {
-		return nil, Place{}, fmt.Errorf("open the table of waiting messages %s: %w", o.Dir, err)
-	}
-	t := &Table{
-		db: db, id: o.Log, batch: db.NewIndexedBatch(), earliest: make(map[event.Kind]int64), begun: make(map[event.Kind]int64),
-		sooner: map[event.Kind]chan struct{}{event.KindDelayed: make(chan struct{}, 1), event.KindHalf: make(chan struct{}, 1)},
-	}
-	place, err := t.load()
-	if err != nil {
-		return nil, Place{}, errors.Join(err, t.Close())
-	}
-	return t, place, nil
-}
-
-func openStore(o Options) (*pebble.DB, error) {
-	if err := o.FS.MkdirAll(o.Dir, 0o755); err != nil {
-		return nil, err
-	}
-	cache := pebble.NewCache(max(o.CacheBytes, 8<<20))
-	defer cache.Unref()
-	options := &pebble.Options{
-		FS: o.FS, Cache: cache, DisableWAL: true, MemTableSize: memTableBytes, MaxOpenFiles: 200,
-		FormatMajorVersion: pebble.FormatNewest, Logger: report{o.Text},
-	}
-	return pebble.Open(o.Dir, options)
-}
-
-// load reads the place. A store without one is new.
-func (t *Table) load() (Place, error) {
-	b, closer, err := t.db.Get([]byte{placeKey})
-	if errors.Is(err, pebble.ErrNotFound) {
-		return Place{}, nil
+		o.Text.Warn("the table of waiting messages is not good; it is rebuilt from the log", "folder", o.Dir, "cause", err)
+		if err := o.FS.RemoveAll(o.Dir); err != nil {
+			return nil, Place{}, fmt.Errorf("remove the table of waiting messages %s: %w", o.Dir, err)
+		}
+		s, err = openStore(o)
 	}
 	if err != nil {
-		return Place{}, err
+		return nil, Place{}, err
 	}
-	defer closer.Close()
-	place, counts, ok := decodePlace(b, t.id)
-	if !ok {
-		return Place{}, errForeign
+	t := &Table{store: s, youngEntries: o.YoungEntries, at: s.place, young: newYoung(), counts: s.counts}
+	if t.youngEntries == 0 {
+		t.youngEntries = defaultYoungEntries
 	}
-	t.counts, t.committed = counts, counts
-	return place, nil
+	for i := range kinds {
+		t.earliest[i], t.begun[i], t.sooner[i] = -never, never, make(chan struct{}, 1)
+	}
+	return t, s.place, nil
 }
 
-// Clear makes the table empty: it is at a place that the log doesn't have.
-func (t *Table) Clear() error {
-	t.counts, t.committed = Counts{}, Counts{}
+// Clear makes the table empty, to begin at a place of the log. It is called
+// where it is at one that the log doesn't have.
+func (t *Table) Clear(at Place) error {
 	t.mu.Lock()
-	clear(t.earliest)
-	t.oldest = 0
+	t.young, t.counts = newYoung(), Counts{}
 	t.mu.Unlock()
-	if err := t.db.DeleteRange([]byte{0}, []byte{0xff}, pebble.NoSync); err != nil {
-		return fmt.Errorf("clear the table of waiting messages: %w", err)
-	}
-	return t.Flush()
+	t.staged, t.at = t.staged[:0], at
+	return t.store.clear(at)
 }
+
+// change is what an event does to an entry.
+type change struct {
+	does  does
+	entry Entry          // only what the event says of it
+	of    event.Position // of the event
+}
+
+type does uint8
+
+const (
+	begins does = iota
+	asks        // for the outcome; Due is new
+	moves
+	ends
+)
 
 // Concerns reports whether an event is one that Apply has to see.
 func Concerns(e event.Event) bool { return e.Kind().Waits() || e.Cause() != 0 }
@@ -138,125 +125,210 @@ func (t *Table) Apply(at projection.Place, e event.Event) {
 	if t.err != nil {
 		return
 	}
-	switch cause := e.Cause(); {
+	c := change{does: ends, entry: Entry{Handle: e.Cause(), Due: e.Due()}, of: at.Position}
+	switch {
 	case e.Kind() == event.KindAsked:
-		t.err = t.asked(cause, e.Due())
+		c.does = asks
+		t.staged = append(t.staged, c)
 	case e.Kind() == event.KindMoved:
-		t.err = t.moved(at, cause, e)
-	case cause != 0:
-		t.err = t.remove(cause)
+		m, err := event.DecodeMove(e.Payload())
+		if err != nil {
+			t.err = fmt.Errorf("event at position %d: %w", at.Position, err)
+			return
+		}
+		c.does = moves
+		c.entry.Kind, c.entry.Location, c.entry.Bytes, c.entry.Asked = m.Kind, at.Position, uint32(len(e)), m.Asked
+		t.staged = append(t.staged, c)
+	case e.Cause() != 0:
+		t.staged = append(t.staged, c)
 	}
-	if t.err == nil && e.Kind().Waits() {
-		t.err = t.put(&Entry{Handle: at.Position, Kind: e.Kind(), Due: e.Due(), Location: at.Position, Bytes: uint32(len(e))})
+	if e.Kind().Waits() {
+		t.staged = append(t.staged, change{does: begins, of: at.Position,
+			entry: Entry{Handle: at.Position, Kind: e.Kind(), Due: e.Due(), Location: at.Position, Bytes: uint32(len(e))}})
 	}
 }
 
-func (t *Table) asked(handle event.Position, due int64) error {
-	e, found, err := get(t.batch, handle)
-	if err != nil || !found {
-		return err
-	}
-	if err := t.remove(handle); err != nil {
-		return err
-	}
-	e.Due = due
-	e.Asked++
-	return t.put(&e)
-}
-
-func (t *Table) moved(at projection.Place, handle event.Position, e event.Event) error {
-	m, err := event.DecodeMove(e.Payload())
-	if err != nil {
-		return fmt.Errorf("event at position %d: %w", at.Position, err)
-	}
-	if err := t.remove(handle); err != nil {
-		return err
-	}
-	return t.put(&Entry{Handle: handle, Kind: m.Kind, Due: e.Due(), Location: at.Position, Bytes: uint32(len(e)), Asked: m.Asked})
-}
-
-func (t *Table) put(e *Entry) error {
-	t.counts.add(e.Kind, 1)
-	t.key, t.value = handleKey(t.key[:0], e.Handle), appendHandleValue(t.value[:0], e)
-	err := t.batch.Set(t.key, t.value, nil)
-	t.key, t.value = dueKey(t.key[:0], e.Kind, e.Due, e.Handle), appendDueValue(t.value[:0], e)
-	err = errors.Join(err, t.batch.Set(t.key, t.value, nil))
-	t.key, t.value = locationKey(t.key[:0], e.Location), order.AppendUint64(t.value[:0], uint64(e.Handle))
-	err = errors.Join(err, t.batch.Set(t.key, t.value, nil))
-	if due, ok := t.begun[e.Kind]; !ok || e.Due < due {
-		t.begun[e.Kind] = e.Due
-	}
-	return err
-}
-
-// remove takes an entry out, if there is one.
-func (t *Table) remove(handle event.Position) error {
-	e := Entry{Handle: handle}
-	found, err := read(t.batch, handleKey(t.key[:0], handle), e.decodeHandleValue)
-	if err != nil || !found {
-		return err
-	}
-	t.counts.add(e.Kind, -1)
-	t.key = handleKey(t.key[:0], handle)
-	err = t.batch.Delete(t.key, nil)
-	t.key = dueKey(t.key[:0], e.Kind, e.Due, handle)
-	err = errors.Join(err, t.batch.Delete(t.key, nil))
-	t.key = locationKey(t.key[:0], e.Location)
-	return errors.Join(err, t.batch.Delete(t.key, nil))
-}
-
-// Commit makes what was applied visible to readers. place is where it ends.
+// Commit makes the changes of a frame visible to readers. place is where it
+// ends.
 func (t *Table) Commit(place Place) error {
-	if t.err != nil || t.batch.Empty() {
-		return t.err
+	begun := 0
+	for i := range t.staged {
+		if t.err != nil {
+			return t.err
+		}
+		c := &t.staged[i]
+		if c.does == begins {
+			begun++
+		}
+		t.err = t.carryOut(c)
 	}
-	return t.commit(place)
+	if cap(t.staged) > keptStages {
+		t.staged = nil
+	}
+	t.staged, t.at = t.staged[:0], place
+	if t.err == nil {
+		t.err = t.age(max(stepEntries, 2*begun))
+	}
+	if t.err == nil {
+		t.err = t.store.commitAt(t.place())
+	}
+	if t.err == nil {
+		t.tell()
+	}
+	return t.err
+}
+
+func (t *Table) carryOut(c *change) error {
+	if c.does == begins {
+		t.begin(&item{Entry: c.entry})
+		return nil
+	}
+	f, isYoung := t.young.items[c.entry.Handle]
+	old, found := f.item, isYoung
+	if !isYoung {
+		var err error
+		if old, found, err = t.store.take(c.entry.Handle); err != nil {
+			return err
+		}
+	}
+	switch {
+	case c.does == ends && found:
+		t.end(&old, isYoung)
+	case c.does == moves && !found: // where it began is trimmed
+		t.begin(&item{Entry: c.entry, asOf: c.of})
+	case c.does == ends || !found || c.of <= old.asOf:
+	default:
+		renewed := item{Entry: old.Entry, asOf: c.of}
+		renewed.Due, renewed.Asked = c.entry.Due, old.Asked+1
+		if c.does == moves {
+			renewed.Entry = c.entry
+		}
+		t.renew(&old, &renewed, isYoung)
+	}
+	return nil
+}
+
+func (t *Table) begin(i *item) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.young.begin(i, t.at)
+	t.counts.add(i.Kind, 1)
+	t.note(i)
+}
+
+func (t *Table) end(i *item, isYoung bool) {
+	if !isYoung {
+		t.store.remove(i)
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if isYoung {
+		t.young.end(i.Handle)
+	}
+	t.counts.add(i.Kind, -1)
+}
+
+func (t *Table) renew(old, renewed *item, isYoung bool) {
+	if !isYoung {
+		t.store.remove(old)
+		t.store.put(renewed)
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if isYoung {
+		t.young.change(renewed)
+	}
+	t.counts.add(old.Kind, -1)
+	t.counts.add(renewed.Kind, 1)
+	t.note(renewed)
+}
+
+func (t *Table) note(i *item) {
+	t.begun[indexOf(i.Kind)] = min(t.begun[indexOf(i.Kind)], i.Due)
+}
+
+// tell wakes who waits for a later time than something has begun to wait for.
+func (t *Table) tell() {
+	for kind, due := range t.begun {
+		t.begun[kind] = never
+		if due == never {
+			continue
+		}
+		t.mu.Lock()
+		is := due < t.earliest[kind]
+		if is {
+			t.earliest[kind] = due
+		}
+		t.mu.Unlock()
+		if is {
+			select {
+			case t.sooner[kind] <- struct{}{}:
+			default:
+			}
+		}
+	}
+}
+
+// age puts the oldest of what is in memory into the store, if it is too much or
+// too old, some entries at a time.
+func (t *Table) age(most int) error {
+	for most > 0 {
+		oldest, any := t.young.oldest()
+		if !any || len(t.young.items) <= t.youngEntries && t.young.handles.len() <= handlesPerEntry*t.youngEntries &&
+			t.at.Position-oldest.Position <= youngLogBytes {
+			return nil
+		}
+		t.items = t.young.oldestFrame(t.items[:0])
+		most -= len(t.items)
+		for i := range t.items {
+			t.store.put(&t.items[i])
+		}
+		place := t.at
+		if second, any := t.young.second(); any {
+			place = second
+		}
+		// They are in the store before they leave memory, so that a reader who
+		// looks into memory first finds each.
+		if err := t.store.commitAt(place); err != nil {
+			return err
+		}
+		t.mu.Lock()
+		for i := range t.items {
+			t.young.end(t.items[i].Handle)
+		}
+		t.mu.Unlock()
+	}
+	return nil
+}
+
+// place is the one before which the store has everything that waits.
+func (t *Table) place() Place {
+	if oldest, any := t.young.oldest(); any {
+		return oldest
+	}
+	return t.at
 }
 
 // Mark is Commit also where nothing was applied, so that a restart doesn't
 // read the log from further back.
 func (t *Table) Mark(place Place) error {
-	if t.err != nil {
-		return t.err
+	if err := t.Commit(place); err != nil {
+		return err
 	}
-	return t.commit(place)
+	t.err = t.store.mark()
+	return t.err
 }
 
-func (t *Table) commit(place Place) error {
-	t.value = appendPlace(t.value[:0], t.id, place, t.counts)
-	err := t.batch.Set([]byte{placeKey}, t.value, nil)
-	if err = errors.Join(err, t.batch.Commit(pebble.NoSync)); err != nil {
-		t.err = fmt.Errorf("write the table of waiting messages: %w", err)
-		return t.err
-	}
-	t.batch.Reset()
-	t.mu.Lock()
-	t.committed = t.counts
-	t.mu.Unlock()
-	t.noteSooner()
-	return nil
-}
+// Keep writes what is in the store to its files where it is much, or long ago
+// that they were written. It may be called by any goroutine.
+func (t *Table) Keep() error { return t.store.keep() }
 
-// Flush writes what is committed to files; it may be called by any goroutine.
-func (t *Table) Flush() error {
-	if err := t.db.Flush(); err != nil {
-		return fmt.Errorf("flush the table of waiting messages: %w", err)
-	}
-	return nil
-}
+// Flush writes what is in the store to its files. It may be called by any
+// goroutine.
+func (t *Table) Flush() error { return t.store.flush() }
 
 // Close closes the store. What was not flushed is applied again from the log.
-func (t *Table) Close() error { return errors.Join(t.batch.Close(), t.db.Close()) }
+func (t *Table) Close() error { return t.store.close() }
 
-// report passes the store's lines on.
-type report struct{ text *slog.Logger }
-
-func (r report) Infof(format string, args ...any) {
-	r.text.Debug(fmt.Sprintf("pending: "+format, args...))
-}
-func (r report) Errorf(format string, args ...any) {
-	r.text.Error(fmt.Sprintf("pending: "+format, args...))
-}
-func (r report) Fatalf(format string, args ...any) {
-	panic("FATAL: table of waiting messages: " + fmt.Sprintf(format, args...))
-}
+// errForeign marks a table of another log or format.
+var errForeign = errors.New("it belongs to another log or another version")

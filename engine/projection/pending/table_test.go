@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -21,8 +22,13 @@ import (
 var testLog = event.LogID{1, 2, 3}
 
 func open(t testing.TB, fs vfs.FS, id event.LogID) (*pending.Table, pending.Place) {
+	return openYoung(t, fs, id, 0)
+}
+
+// openYoung opens a table that keeps so many entries in memory.
+func openYoung(t testing.TB, fs vfs.FS, id event.LogID, entries int) (*pending.Table, pending.Place) {
 	t.Helper()
-	table, place, err := pending.Open(pending.Options{FS: fs, Dir: "waiting", Log: id, Text: slog.New(slog.DiscardHandler)})
+	table, place, err := pending.Open(pending.Options{FS: fs, Dir: "waiting", Log: id, YoungEntries: entries, Text: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -144,6 +150,21 @@ func checkDue(t *testing.T, table *pending.Table, kind event.Kind, all []pending
 	if err != nil || then != next || !slices.Equal(got, want) {
 		t.Fatalf("%v due through %d: %v, then %d, %v; expected %v, then %d", kind, through, got, then, err, want, next)
 	}
+	if len(want) < 2 {
+		return
+	}
+	half := len(want) / 2
+	got = nil
+	then, err = table.Due(kind, through, func(e pending.Entry) bool {
+		if len(got) == half {
+			return false
+		}
+		got = append(got, e)
+		return true
+	})
+	if err != nil || then != want[half].Due || !slices.Equal(got, want[:half]) {
+		t.Fatalf("%d of %v due through %d: %v, then %d, %v; expected %v", half, kind, through, got, then, err, want)
+	}
 }
 
 func checkBefore(t *testing.T, table *pending.Table, all []pending.Entry) {
@@ -163,6 +184,20 @@ func checkBefore(t *testing.T, table *pending.Table, all []pending.Entry) {
 	}
 }
 
+// endFrame commits what was applied, and flushes now and then.
+func endFrame(t *testing.T, rng *rand.Rand, table *pending.Table, at event.Index) {
+	t.Helper()
+	finish := []func(pending.Place) error{table.Commit, table.Mark}[rng.IntN(2)]
+	if err := finish(pending.Place{Index: at, Position: event.Position(at + 1)}); err != nil {
+		t.Fatal(err)
+	}
+	if rng.IntN(20) == 0 {
+		if err := table.Flush(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 // TestTheTableIsTheFoldOfTheLog lets a table lose what was not flushed, again
 // and again, and continues where it says it is.
 func TestTheTableIsTheFoldOfTheLog(t *testing.T) {
@@ -174,14 +209,13 @@ func TestTheTableIsTheFoldOfTheLog(t *testing.T) {
 	for seed := range seeds {
 		rng := rand.New(rand.NewPCG(seed, 5))
 		fs := vfs.NewCrashableMem()
-		table, place := open(t, fs, testLog)
+		table, place := openYoung(t, fs, testLog, 1+rng.IntN(30))
 		var log []event.Event
 		for life := range 5 {
 			m := model{}
 			for i, e := range log[:place.Index] {
 				m.apply(event.Position(i+1), e)
 			}
-			check(t, table, m)
 			for i := int(place.Index); i < len(log) || rng.IntN(80) > 0; i++ {
 				if i == len(log) {
 					log = append(log, m.draw(rng, event.Position(i+1)))
@@ -189,22 +223,22 @@ func TestTheTableIsTheFoldOfTheLog(t *testing.T) {
 				at := event.Position(i + 1)
 				m.apply(at, log[i])
 				table.Apply(projection.Place{Index: event.Index(at), Position: at}, log[i])
-				if err := table.Mark(pending.Place{Index: event.Index(at), Position: at + 1}); err != nil {
-					t.Fatal(err)
+				if i+1 < len(log) && i >= int(place.Index) && rng.IntN(3) > 0 {
+					continue // the frame has more events
 				}
-				if rng.IntN(20) == 0 {
-					if err := table.Flush(); err != nil {
-						t.Fatal(err)
-					}
+				endFrame(t, rng, table, event.Index(at))
+				if i >= len(log)-1 && rng.IntN(20) == 0 {
+					check(t, table, m)
 				}
 			}
+			endFrame(t, rng, table, event.Index(len(log)))
 			check(t, table, m)
 			crashed := fs.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: int(rng.IntN(100)), RNG: rng})
 			if err := table.Close(); err != nil {
 				t.Fatal(err)
 			}
 			fs = crashed
-			if table, place = open(t, fs, testLog); int(place.Index) > len(log) {
+			if table, place = openYoung(t, fs, testLog, 1+rng.IntN(30)); int(place.Index) > len(log) {
 				t.Fatalf("life %d: the table is at frame %d of %d", life, place.Index, len(log))
 			}
 		}
@@ -238,7 +272,17 @@ func TestATableOfAnotherLogIsNotUsed(t *testing.T) {
 
 func TestAReaderIsToldOfWhatIsDueSooner(t *testing.T) {
 	t.Parallel()
-	table, _ := open(t, nil, testLog)
+	for _, young := range []int{0, 10} {
+		t.Run(fmt.Sprintf("%d young", young), func(t *testing.T) {
+			t.Parallel()
+			isToldOfWhatIsDueSooner(t, young)
+		})
+	}
+}
+
+func isToldOfWhatIsDueSooner(t *testing.T, young int) {
+	t.Helper()
+	table, _ := openYoung(t, nil, testLog, young)
 	defer table.Close()
 	each := 3000
 	if raceEnabled {
@@ -265,6 +309,54 @@ func TestAReaderIsToldOfWhatIsDueSooner(t *testing.T) {
 		if len(seen) < each {
 			<-table.Sooner(event.KindDelayed)
 		}
+	}
+	applied.Wait()
+}
+
+// TestNothingIsMissedWhileItGoesIntoTheStore reads beside an applier that lets
+// nearly everything get old at once.
+func TestNothingIsMissedWhileItGoesIntoTheStore(t *testing.T) {
+	t.Parallel()
+	table, _ := openYoung(t, nil, testLog, 5)
+	defer table.Close()
+	each := 4000
+	if raceEnabled {
+		each = 400
+	}
+	var committed atomic.Int64
+	var applied sync.WaitGroup
+	applied.Go(func() {
+		for i := range each {
+			at := event.Position(i + 1)
+			// Times rise and fall, so that places in the order are everywhere.
+			due := int64(i*7919) % 1000
+			table.Apply(projection.Place{Index: event.Index(at), Position: at}, encode(event.Draft{Kind: event.KindDelayed, Due: due}))
+			if err := table.Commit(pending.Place{Index: event.Index(at), Position: at + 1}); err != nil {
+				t.Error(err)
+				return
+			}
+			committed.Store(int64(at))
+		}
+	})
+	complete := func(how string, want int64, visit func(see func(pending.Entry) bool) error) {
+		t.Helper()
+		seen := map[event.Position]bool{}
+		if err := visit(func(e pending.Entry) bool { seen[e.Handle] = true; return true }); err != nil {
+			t.Fatal(err)
+		}
+		for at := range event.Position(want) {
+			if !seen[at+1] {
+				t.Fatalf("%s: entry %d of %d is missing", how, at+1, want)
+			}
+		}
+	}
+	for committed.Load() < int64(each) && !t.Failed() {
+		complete("due", committed.Load(), func(see func(pending.Entry) bool) error {
+			_, err := table.Due(event.KindDelayed, 1000, see)
+			return err
+		})
+		complete("before", committed.Load(), func(see func(pending.Entry) bool) error { return table.Before(math.MaxInt64, see) })
+		complete("all", committed.Load(), table.All)
 	}
 	applied.Wait()
 }
