@@ -47,11 +47,7 @@ const (
 // the last to have the old one.
 type founding struct {
 	disk    disk.Disk
-	network *transport.Network
-	group   string
-	self    Peer
-	peers   []Peer // self included
-	now     func() int64
+	options *GroupOptions
 	text    *slog.Logger
 }
 
@@ -65,8 +61,8 @@ func (f *founding) creation(ctx context.Context) (commitlog.Creation, error) {
 	if err != nil {
 		return commitlog.Creation{}, err
 	}
-	mine := transport.Hello{Group: f.group, Node: node, Name: f.self.Name, Address: f.self.Address}
-	answering := f.network.Introduce(mine)
+	mine := f.options.hello(node)
+	answering := f.options.Network.Introduce(mine)
 	defer answering.End()
 	ask := time.NewTicker(askPeriod)
 	defer ask.Stop()
@@ -79,11 +75,11 @@ func (f *founding) creation(ctx context.Context) (commitlog.Creation, error) {
 		}
 		if time.Since(told) > tellPeriod && (len(silent) > 0 || !told.IsZero()) {
 			told = time.Now()
-			f.text.Info("waiting for the group: this node has no log yet", "group", f.group, "noAnswerFrom", strings.Join(silent, ", "))
+			f.text.Info("waiting for the group: this node has no log yet", "group", f.options.Name, "noAnswerFrom", strings.Join(silent, ", "))
 		}
 		select {
 		case <-ctx.Done():
-			return commitlog.Creation{}, fmt.Errorf("join group %s: %w; no answer from %s", f.group, ctx.Err(), strings.Join(silent, ", "))
+			return commitlog.Creation{}, fmt.Errorf("join group %s: %w; no answer from %s", f.options.Name, ctx.Err(), strings.Join(silent, ", "))
 		case <-ask.C:
 		}
 	}
@@ -91,11 +87,11 @@ func (f *founding) creation(ctx context.Context) (commitlog.Creation, error) {
 
 // ask asks all others who they are.
 func (f *founding) ask(ctx context.Context, mine transport.Hello) (answers []transport.Hello, silent []string) {
-	for _, p := range f.peers {
-		if p == f.self {
+	for _, p := range f.options.Peers {
+		if p == f.options.Self {
 			continue
 		}
-		answer, err := f.network.Ask(ctx, p.Address, mine)
+		answer, err := f.options.Network.Ask(ctx, p.Address, mine)
 		if err != nil {
 			silent = append(silent, fmt.Sprintf("%s (%s: %v)", p.Name, p.Address, err))
 			continue
@@ -107,12 +103,12 @@ func (f *founding) ask(ctx context.Context, mine transport.Hello) (answers []tra
 }
 
 func (f *founding) decide(node [16]byte, answers []transport.Hello, silent []string) (c commitlog.Creation, decided bool, err error) {
-	c.Meta.Node, c.Timestamp = node, f.now()
-	group := sha256.Sum256([]byte(f.group))
+	c.Meta.Node, c.Timestamp = node, f.options.Proposer.Now()
+	group := sha256.Sum256([]byte(f.options.Name))
 	copy(c.Meta.Group[:], group[:])
 	for _, a := range answers {
 		if a.Log != (event.LogID{}) && c.Meta.Log != (event.LogID{}) && a.Log != c.Meta.Log {
-			return c, false, fmt.Errorf("join group %s: its peers have different logs, %x and %x; empty the folder of those that are wrong", f.group, c.Meta.Log, a.Log)
+			return c, false, fmt.Errorf("join group %s: its peers have different logs, %x and %x; empty the folder of those that are wrong", f.options.Name, c.Meta.Log, a.Log)
 		}
 		if a.Log != (event.LogID{}) {
 			c.Meta.Log = a.Log
@@ -121,23 +117,23 @@ func (f *founding) decide(node [16]byte, answers []transport.Hello, silent []str
 	if c.Meta.Log != (event.LogID{}) {
 		return c, true, nil
 	}
-	if len(silent) > 0 || f.self != f.founder() {
+	if len(silent) > 0 || f.options.Self != f.founder() {
 		return c, false, nil
 	}
-	servers := []raft.Server{voterAt(node, f.self.Address)}
+	servers := []raft.Server{voterAt(node, f.options.Self.Address)}
 	for _, a := range answers {
 		servers = append(servers, voterAt(a.Node, a.Address))
 	}
 	c.Configuration = raft.EncodeConfiguration(raft.Configuration{Servers: servers})
 	_, err = rand.Read(c.Meta.Log[:])
-	f.text.Info("founding the group: no peer has a log", "group", f.group, "peers", len(servers))
+	f.text.Info("founding the group: no peer has a log", "group", f.options.Name, "peers", len(servers))
 	return c, true, err
 }
 
 // founder is the peer with the first name, whatever the order in which
 // configurations list them.
 func (f *founding) founder() Peer {
-	return slices.MinFunc(f.peers, func(a, b Peer) int { return strings.Compare(a.Name, b.Name) })
+	return slices.MinFunc(f.options.Peers, func(a, b Peer) int { return strings.Compare(a.Name, b.Name) })
 }
 
 func voterAt(node [16]byte, address string) raft.Server {

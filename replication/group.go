@@ -74,6 +74,8 @@ type GroupOptions struct {
 	// member.
 	Self  Peer
 	Peers []Peer
+	// Service is the address at which clients reach this node.
+	Service string
 	// Network that reaches the peers.
 	Network *transport.Network
 	Times   Times
@@ -81,6 +83,11 @@ type GroupOptions struct {
 	// no limit.
 	CatchUpBytes int64
 	Log          *slog.Logger
+}
+
+// hello is what the node says of itself while it has no log.
+func (o *GroupOptions) hello(node [16]byte) transport.Hello {
+	return transport.Hello{Group: o.Name, Node: node, Name: o.Self.Name, Address: o.Self.Address, Service: o.Service}
 }
 
 // Group is a node of a replicated group.
@@ -95,6 +102,7 @@ type Group struct {
 	transport   *transport.Transport
 	raft        *raft.Raft
 	id          raft.ServerID
+	metrics     *groupMetrics
 
 	committing sync.Mutex // held to move Committed, and while a checkpoint is installed
 
@@ -123,13 +131,13 @@ func OpenGroup(ctx context.Context, o GroupOptions) (*Group, commitlog.Recovery,
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	f := &founding{disk: o.Engine.Log.Disk, network: o.Network, group: o.Name, self: o.Self, peers: o.Peers, now: o.Proposer.Now, text: o.Log}
+	f := &founding{disk: o.Engine.Log.Disk, options: &o, text: o.Log}
 	creation, err := f.creation(ctx)
 	if err != nil {
 		return nil, commitlog.Recovery{}, err
 	}
 	g := &Group{
-		Proposer: newProposer(o.Proposer), options: o, text: o.Log, leadership: make(chan bool),
+		Proposer: newProposer(o.Proposer), metrics: newGroupMetrics(), options: o, text: o.Log, leadership: make(chan bool),
 		wakeups: make(chan struct{}, 1), handed: make(chan handedBatch, handedQueue), stop: make(chan struct{}),
 	}
 	g.roles.changed = make(chan struct{}, 1)
@@ -189,8 +197,10 @@ func (g *Group) openRaft(creation commitlog.Creation, recovery commitlog.Recover
 	g.store.watcher = g.Proposer
 	logs := entries{LogStore: g.store, members: g.members}
 	t := g.options.Times
+	hello := g.options.hello(l.Meta().Node)
+	hello.Log = l.Meta().Log
 	g.transport = g.options.Network.Join(transport.Config{
-		Self:    transport.Hello{Group: g.options.Name, Log: l.Meta().Log, Node: l.Meta().Node, Name: g.options.Self.Name, Address: g.options.Self.Address},
+		Self:    hello,
 		Entries: logs, Stalled: func() bool { return g.store.hangs(t.FlushStall) },
 		RPCTimeout: t.Rounds, EntriesTimeout: t.Entries,
 		CatchUpBytes: g.options.CatchUpBytes, CatchUpBehind: behindBytesMax,
@@ -279,5 +289,5 @@ func (g *Group) handOff() {
 	}
 }
 
-// lastIndex is what Raft has committed as far as it knows.
+// lastCommitted is what Raft has committed as far as it knows.
 func (g *Group) lastCommitted() event.Index { return event.Index(g.raft.CommitIndex()) }

@@ -111,6 +111,7 @@ func (g *Group) follow() {
 		case <-ticker.C:
 			g.tick()
 			if leading && g.stalled() {
+				g.metrics.stalls.Inc()
 				g.text.Error("the disk of this leader hangs: it gives up leadership", "group", g.options.Name, "after", g.options.Times.FlushStall)
 				leading = false
 				g.loseLead()
@@ -157,6 +158,7 @@ func (g *Group) beginLead(term event.Term) {
 	g.handing.Lock()
 	g.begun = true
 	g.handing.Unlock()
+	g.metrics.leaderships.Inc()
 	g.text.Info("this node leads", "group", g.options.Name, "term", term)
 	g.wakeUp()
 	g.correctAddress()
@@ -219,5 +221,5 @@ func (g *Group) Role() Role {
 // RoleChanged gets an element after the role has changed. It has one reader.
 func (g *Group) RoleChanged() <-chan struct{} { return g.roles.changed }
 
-// errNotLeading tells an administrator where to go.
-var errNotLeading = errors.New("this node doesn't lead the group")
+// ErrNotLeading: only the leader changes the group.
+var ErrNotLeading = errors.New("this node doesn't lead the group")

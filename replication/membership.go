@@ -2,6 +2,7 @@ package replication
 
 import (
 	"context"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"time"
@@ -9,7 +10,6 @@ import (
 	"github.com/hashicorp/raft"
 
 	"github.com/apogeemq/apogee/engine/event"
-	"github.com/apogeemq/apogee/replication/transport"
 )
 
 // changeTime bounds how long a change of the members waits for one before it.
@@ -17,14 +17,17 @@ const changeTime = 5 * time.Second
 
 // member describes a server of Raft's configuration.
 func (g *Group) member(s raft.Server) Member {
-	m := Member{ID: string(s.ID), Address: string(s.Address), Voter: s.Suffrage == raft.Voter, Self: s.ID == g.id}
+	var node [16]byte
+	_, _ = hex.Decode(node[:], []byte(s.ID)) // what is no name of ours was never met
+	met, _ := g.transport.Met(node)
+	m := Member{ID: string(s.ID), Name: met.Name, Service: met.Service, Address: string(s.Address), Voter: s.Suffrage == raft.Voter, Self: s.ID == g.id}
 	for _, p := range g.options.Peers {
 		if p.Address == m.Address {
 			m.Name = p.Name
 		}
 	}
 	if m.Self {
-		m.Name = g.options.Self.Name
+		m.Name, m.Service = g.options.Self.Name, g.options.Service
 	}
 	return m
 }
@@ -39,7 +42,10 @@ func (g *Group) Members() []Peering {
 		p := progress[s.ID]
 		peering := Peering{Member: g.member(s), Match: event.Index(p.Match), Behind: p.Behind, LastContact: p.LastContact}
 		if peering.Self {
-			peering.Match, peering.Behind = end, 0
+			peering.Match = end
+		}
+		if peering.Match >= end {
+			peering.Behind = 0
 		}
 		all = append(all, peering)
 	}
@@ -50,8 +56,10 @@ func (g *Group) Members() []Peering {
 // that is a member. It gets the log from the leader, and counts for a majority
 // at once; so as not to wait for it, it is a non-voter until it has caught up.
 func (g *Group) AddPeer(ctx context.Context, address string) (Member, error) {
-	hello := transport.Hello{Group: g.options.Name, Node: g.engine.Log().Meta().Node, Name: g.options.Self.Name, Address: g.options.Self.Address}
-	peer, err := g.options.Network.Ask(ctx, address, hello)
+	if !g.Role().Leads {
+		return Member{}, ErrNotLeading
+	}
+	peer, err := g.options.Network.Ask(ctx, address, g.options.hello(g.engine.Log().Meta().Node))
 	if err != nil {
 		return Member{}, fmt.Errorf("add the peer at %s: %w", address, err)
 	}
@@ -97,7 +105,7 @@ func (g *Group) awaitCaughtUp(ctx context.Context, id raft.ServerID) error {
 			return nil
 		}
 		if !g.Role().Leads {
-			return errNotLeading
+			return ErrNotLeading
 		}
 		select {
 		case <-ctx.Done():
@@ -111,6 +119,9 @@ func (g *Group) awaitCaughtUp(ctx context.Context, id raft.ServerID) error {
 
 // RemovePeer removes a member, named by its name, its address or its id.
 func (g *Group) RemovePeer(which string) (Member, error) {
+	if !g.Role().Leads {
+		return Member{}, ErrNotLeading
+	}
 	s, err := g.find(which)
 	if err == nil {
 		err = g.change(g.raft.RemoveServer(s.ID, 0, changeTime))
@@ -126,6 +137,9 @@ func (g *Group) RemovePeer(which string) (Member, error) {
 // Transfer gives leadership to a member, or to the one that has most of the log
 // where which is empty.
 func (g *Group) Transfer(which string) error {
+	if !g.Role().Leads {
+		return ErrNotLeading
+	}
 	var future raft.Future
 	if which == "" {
 		future = g.raft.LeadershipTransfer()
@@ -156,7 +170,7 @@ func (g *Group) find(which string) (raft.Server, error) {
 func (g *Group) change(f raft.Future) error {
 	err := f.Error()
 	if errors.Is(err, raft.ErrNotLeader) || errors.Is(err, raft.ErrLeadershipLost) {
-		return errors.Join(errNotLeading, err)
+		return errors.Join(ErrNotLeading, err)
 	}
 	return err
 }

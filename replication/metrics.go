@@ -1,7 +1,9 @@
 package replication
 
 import (
+	"fmt"
 	"io"
+	"time"
 
 	"github.com/VictoriaMetrics/metrics"
 )
@@ -28,4 +30,56 @@ func (p *Proposer) WriteMetrics(w io.Writer) {
 	waiting := p.waiting
 	p.mu.Unlock()
 	metrics.WriteGaugeUint64(w, "apogee_proposer_waiting_bytes", uint64(waiting))
+}
+
+// groupMetrics count what happens in a group.
+type groupMetrics struct {
+	set         *metrics.Set
+	leaderships *metrics.Counter
+	stalls      *metrics.Counter
+	installed   *metrics.Counter
+}
+
+func newGroupMetrics() *groupMetrics {
+	m := &groupMetrics{set: metrics.NewSet()}
+	m.leaderships = m.set.NewCounter("apogee_raft_leaderships_total")
+	m.stalls = m.set.NewCounter("apogee_raft_flush_stalls_total")
+	m.installed = m.set.NewCounter("apogee_raft_checkpoints_installed_total")
+	return m
+}
+
+// WriteMetrics writes the metrics of the group and of the proposer in
+// Prometheus' text format.
+func (g *Group) WriteMetrics(w io.Writer) {
+	g.Proposer.WriteMetrics(w)
+	g.metrics.set.WritePrometheus(w)
+	role := g.Role()
+	for _, r := range []struct {
+		name string
+		is   bool
+	}{{"leader", role.Leads}, {"follower", !role.Leads && role.Leader.ID != ""}, {"candidate", !role.Leads && role.Leader.ID == ""}} {
+		metrics.WriteGaugeUint64(w, fmt.Sprintf(`apogee_raft_role{group=%q,node=%q,role=%q}`, g.options.Name, g.options.Self.Name, r.name), number(r.is))
+	}
+	metrics.WriteGaugeUint64(w, "apogee_raft_term", uint64(role.Term))
+	end, _, _ := g.engine.Log().End()
+	for _, p := range g.Members() {
+		label := fmt.Sprintf(`{peer=%q,address=%q}`, p.Name, p.Address)
+		metrics.WriteGaugeUint64(w, "apogee_raft_member_votes"+label, number(p.Voter))
+		if p.Self || !role.Leads {
+			continue
+		}
+		metrics.WriteGaugeUint64(w, "apogee_raft_peer_match_index"+label, uint64(p.Match))
+		metrics.WriteGaugeUint64(w, "apogee_raft_peer_lag_frames"+label, uint64(end-min(end, p.Match)))
+		metrics.WriteGaugeUint64(w, "apogee_raft_peer_lag_bytes"+label, uint64(p.Behind))
+		if !p.LastContact.IsZero() {
+			metrics.WriteGaugeFloat64(w, "apogee_raft_peer_last_contact_seconds"+label, time.Since(p.LastContact).Seconds())
+		}
+	}
+}
+
+func number(is bool) uint64 {
+	if is {
+		return 1
+	}
+	return 0
 }

@@ -20,6 +20,7 @@ type Member struct {
 	ID      string // hexadecimal name of its copy of the log
 	Name    string // n0; empty where the settings of this node don't name it
 	Address string // of its Network
+	Service string // at which clients reach it; empty where this node hasn't met it
 	Voter   bool
 	Self    bool
 }

@@ -50,6 +50,7 @@ func (m *stateMachine) Restore(source io.ReadCloser) error {
 	err := errors.Join(g.engine.Install(source, g.store.Reset), source.Close())
 	if err == nil {
 		g.checkpoints.installed()
+		g.metrics.installed.Inc()
 	}
 	return err
 }

@@ -9,6 +9,7 @@ type Hello struct {
 	Node    [16]byte    // random name of its copy of the log, zero for none yet
 	Name    string      // for people: n0
 	Address string      // at which the node's Network listens
+	Service string      // at which clients reach the node
 }
 
 const nameBytesMax = 255
@@ -18,7 +19,8 @@ func (h Hello) append(b []byte) []byte {
 	b = append(b, h.Log[:]...)
 	b = append(b, h.Node[:]...)
 	b = appendBytes(b, h.Name)
-	return appendBytes(b, h.Address)
+	b = appendBytes(b, h.Address)
+	return appendBytes(b, h.Service)
 }
 
 func decodeHello(d *decoder) (h Hello) {
@@ -27,5 +29,6 @@ func decodeHello(d *decoder) (h Hello) {
 	copy(h.Node[:], d.take(len(h.Node)))
 	h.Name = d.text(nameBytesMax)
 	h.Address = d.text(nameBytesMax)
+	h.Service = d.text(nameBytesMax)
 	return h
 }

@@ -29,6 +29,7 @@ func (t *Transport) serve(c *conn, peer Hello) {
 	if peer.Log != t.config.Self.Log {
 		return // it only wanted to know who is here
 	}
+	t.meet(peer)
 	answer := make(chan raft.RPCResponse, 1)
 	for t.work.Err() == nil {
 		body, err := c.receive(time.Now().Add(idleTime))

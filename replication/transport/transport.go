@@ -72,6 +72,7 @@ type Transport struct {
 	mu   sync.Mutex
 	idle map[raft.ServerAddress][]*conn
 	busy map[*conn]struct{}
+	met  map[[16]byte]Hello // by node
 }
 
 var (
@@ -82,7 +83,7 @@ var (
 
 // Join makes a group of the Network's. Close ends it.
 func (n *Network) Join(c Config) *Transport {
-	t := &Transport{network: n, config: c, inbox: make(chan raft.RPC), idle: make(map[raft.ServerAddress][]*conn), busy: make(map[*conn]struct{})}
+	t := &Transport{network: n, config: c, inbox: make(chan raft.RPC), idle: make(map[raft.ServerAddress][]*conn), busy: make(map[*conn]struct{}), met: make(map[[16]byte]Hello)}
 	t.work, t.stop = context.WithCancel(n.work)
 	t.progress.peers = make(map[raft.ServerID]*Progress)
 	n.mu.Lock()
@@ -155,6 +156,7 @@ func (t *Transport) connect(address raft.ServerAddress) (*conn, error) {
 	if theirs.Log != t.config.Self.Log {
 		return nil, errors.Join(fmt.Errorf("connect to %s: the log there is another one", address), c.Close())
 	}
+	t.meet(theirs)
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.work.Err() != nil {
@@ -162,6 +164,26 @@ func (t *Transport) connect(address raft.ServerAddress) (*conn, error) {
 	}
 	t.busy[c] = struct{}{}
 	return c, nil
+}
+
+// metMax bounds the nodes that are remembered.
+const metMax = 256
+
+func (t *Transport) meet(peer Hello) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if len(t.met) >= metMax {
+		clear(t.met)
+	}
+	t.met[peer.Node] = peer
+}
+
+// Met is what a node has last said of itself.
+func (t *Transport) Met(node [16]byte) (Hello, bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	h, found := t.met[node]
+	return h, found
 }
 
 // release keeps a connection that is good for the next request.

@@ -185,10 +185,16 @@ func New(c Config, d Dependencies) (*Broker, error) {
 	return b, nil
 }
 
-// ResumeLeases gives each client that owns a queue a fresh lease of it. A node
-// calls it when it begins to decide about locks: after a start, and when it has
-// become the leader.
-func (b *Broker) ResumeLeases() { b.locks.resume() }
+// Lead begins to decide: each client that owns a queue gets a fresh lease of
+// it, and what an earlier leadership had decided is forgotten. A node calls it
+// after a start without replicas, and when it has become the leader.
+func (b *Broker) Lead() {
+	b.settlement.Reset()
+	b.locks.resume()
+}
+
+// Follow ends what Lead began: leases are another's to renew.
+func (b *Broker) Follow() { b.locks.suspend() }
 
 // Settlement is what the broker and the duties that decide about waiting
 // messages share.

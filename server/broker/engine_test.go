@@ -61,7 +61,7 @@ func runOnEngine(t *testing.T, dir string, f func(h *harness)) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		b.ResumeLeases()
+		b.Lead()
 		h := serve(t, b)
 		ctx, cancel := context.WithTimeout(t.Context(), patience)
 		defer cancel()

@@ -60,6 +60,16 @@ func (l *queueLocks) resume() {
 	}
 }
 
+// suspend forgets all leases, so that none is renewed without an event.
+func (l *queueLocks) suspend() {
+	l.deciding.Lock()
+	defer l.deciding.Unlock()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	clear(l.groups)
+	l.count = 0
+}
+
 // lockedQueue is a queue that a client asks for.
 type lockedQueue struct {
 	queue event.Queue

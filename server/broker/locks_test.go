@@ -77,7 +77,7 @@ func TestAfterARestartAQueueStaysItsOwnersForAFreshLease(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	again.ResumeLeases()
+	again.Lead()
 	second := serve(t, again)
 	second.log = h.log
 	for _, at := range []time.Duration{59 * time.Second, 61 * time.Second, 118 * time.Second} {

@@ -26,7 +26,8 @@ const (
 type Broker struct {
 	Cluster   string
 	Name      string
-	ID        int64  // 0 for the master
+	ID        int64  // 0 for the master; as the broker begins
+	Term      int64  // of its group, which grows with each master; 0 without one
 	Address   string // host:port that clients connect to
 	HAAddress string // host:port that RocketMQ slaves would connect to
 }
@@ -71,6 +72,7 @@ type Registrar struct {
 	cancel     context.CancelFunc
 	running    sync.WaitGroup
 	registered atomic.Int32
+	role       atomic.Pointer[role]
 	first      chan struct{} // closed when a nameserver has accepted the broker
 	once       sync.Once
 }
@@ -97,12 +99,25 @@ func NewRegistrar(c RegistrarConfig) *Registrar {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	r := &Registrar{config: c, cancel: cancel, first: make(chan struct{})}
+	r.role.Store(&role{id: c.Broker.ID, term: c.Broker.Term})
 	for _, address := range c.Nameservers {
 		p := &reporter{registrar: r, address: address, changed: make(chan struct{}, 1)}
 		r.reporters = append(r.reporters, p)
 		r.running.Go(func() { p.run(ctx) })
 	}
 	return r
+}
+
+// role is what a broker is among those of its name.
+type role struct{ id, term int64 }
+
+// SetRole makes the broker known under another id, at once, with all topics. A
+// nameserver that has heard of a later term keeps the broker that it has.
+func (r *Registrar) SetRole(id, term int64) {
+	next := role{id, term}
+	if *r.role.Swap(&next) != next {
+		r.TopicsChanged()
+	}
 }
 
 // TopicsChanged makes the broker's topics known at once. It never blocks and

@@ -27,6 +27,7 @@ type reporter struct {
 	client *remoting.Client       // nil while there is no connection
 	told   map[string]TopicConfig // what the nameserver has taken on this connection
 	full   bool                   // the next registration carries all topics
+	role   role                   // of the last registration
 	good   bool                   // the last registration was taken
 }
 
@@ -75,7 +76,11 @@ func (p *reporter) report(ctx context.Context) error {
 			return err
 		}
 	}
+	if now := *p.registrar.role.Load(); now != p.role {
+		p.role, p.told, p.full = now, map[string]TopicConfig{}, true
+	}
 	version, topics := p.registrar.config.Topics.RegisteredTopics()
+	version.StateVersion = p.role.term
 	if !p.full {
 		topics = p.news(topics)
 		if len(topics) == 0 {
@@ -168,7 +173,7 @@ func (p *reporter) request(code int32) *remoting.Request {
 	request.Set("brokerName", b.Name)
 	request.Set("brokerAddr", b.Address)
 	request.Set("clusterName", b.Cluster)
-	request.Set("brokerId", strconv.FormatInt(b.ID, 10))
+	request.Set("brokerId", strconv.FormatInt(p.role.id, 10))
 	return request
 }
 

@@ -89,7 +89,7 @@ func credentials(name, doc string, field func(*Config) *access.Credentials) sett
 
 // secrets are the settings whose values are told to nobody.
 var secrets = map[string]bool{
-	"innerClientAuthenticationCredentials": true, "tls.server.keyPassword": true, "tls.client.keyPassword": true,
+	"innerClientAuthenticationCredentials": true, "clusterSecret": true, "tls.server.keyPassword": true, "tls.client.keyPassword": true,
 }
 
 // hidden stands for the value of a secret.

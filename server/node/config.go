@@ -81,6 +81,8 @@ type Config struct {
 	TimerMax                 time.Duration // timerMaxDelaySec
 	Recall                   bool          // recallMessageEnable
 
+	Replication Replication
+
 	role      Role
 	onlyTruth string   // takes the values of keys that may have one only
 	unknown   []string // keys that mean nothing here, sorted
@@ -244,6 +246,9 @@ func (c *Config) check() []error {
 		refuse("namesrvEnable=false without namesrvAddr: no client would find this broker; set namesrvAddr=host:port")
 	}
 	wrong = append(wrong, c.Transport.check()...)
+	if c.runsBroker() {
+		wrong = append(wrong, c.Replication.check(c.Transport.Server)...)
+	}
 	if need := commitlog.SegmentBytesMin(c.eventBytesMax()); c.runsBroker() && c.SegmentBytes < need {
 		refuse("mappedFileSizeCommitLog=%d is too small for maxMessageSize=%d: use at least %d", c.SegmentBytes, c.MessageBytesMax, need)
 	}

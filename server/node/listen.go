@@ -16,7 +16,7 @@ type Addresses struct {
 
 // listeners are the open sockets of a node; those that it doesn't have are nil.
 type listeners struct {
-	broker, fast, nameserver, admin net.Listener
+	broker, fast, nameserver, admin, replication net.Listener
 }
 
 // listen opens all sockets, so that a port that is taken ends the start before
@@ -46,6 +46,11 @@ func listen(c *Config) (l listeners, err error) {
 			return l, err
 		}
 	}
+	if c.Replication.Enabled {
+		if l.replication, err = net.Listen("tcp", c.listenAddress()); err != nil {
+			return l, fmt.Errorf("listen on this node's address of dLegerPeers: %w; choose another port or stop what uses it", err)
+		}
+	}
 	l.admin, err = open("adminListenPort", c.AdminBindAddress, c.AdminPort)
 	return l, err
 }
@@ -59,7 +64,7 @@ func open(key string, address netip.Addr, port int) (net.Listener, error) {
 }
 
 func (l *listeners) close() {
-	for _, listener := range []net.Listener{l.broker, l.fast, l.nameserver, l.admin} {
+	for _, listener := range []net.Listener{l.broker, l.fast, l.nameserver, l.admin, l.replication} {
 		if listener != nil {
 			_ = listener.Close()
 		}

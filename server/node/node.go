@@ -18,6 +18,7 @@ import (
 	"github.com/apogeemq/apogee/engine/commitlog"
 	"github.com/apogeemq/apogee/engine/disk"
 	"github.com/apogeemq/apogee/replication"
+	"github.com/apogeemq/apogee/replication/transport"
 	"github.com/apogeemq/apogee/server/access"
 	"github.com/apogeemq/apogee/server/broker"
 	"github.com/apogeemq/apogee/server/broker/delay"
@@ -64,13 +65,20 @@ type Node struct {
 	fast       *fastGate
 	servers    []namedServer // of the broker
 	nameserver *remoting.Server
-	single     *replication.Single
+	network    *transport.Network // to the peers; nil without a group
+	replica    replica
+	group      *replication.Group // the replica, where it is one of a group
 	broker     *broker.Broker
-	registrar  *nameserver.Registrar
+	registrar  *nameserver.Registrar   // made when the node's first role is known
+	duties     []func(context.Context) // of a leader
+	leads      *leadership             // nil while the node doesn't; keepRole's
+	hasRole    chan struct{}           // closed when the nameservers are told
+	roleKnown  sync.Once
 	guard      *access.Guard // nil without access control
 	// Of registrations at nameservers elsewhere and inside this process; nil
 	// without credentials.
 	signer, insideSigner remoting.Signer
+	work                 context.Context             // ends with stop
 	stop                 context.CancelFunc          // ends the node's goroutines
 	run                  func(func(context.Context)) // starts one
 	running              sync.WaitGroup
@@ -88,7 +96,7 @@ func Start(ctx context.Context, c Config, o Options) (*Node, error) {
 	if o.Log == nil {
 		o.Log = slog.Default()
 	}
-	n := &Node{config: c, options: o, log: o.Log}
+	n := &Node{config: c, options: o, log: o.Log, hasRole: make(chan struct{})}
 	n.warn()
 	var err error
 	if n.listeners, err = listen(&n.config); err != nil {
@@ -96,7 +104,7 @@ func Start(ctx context.Context, c Config, o Options) (*Node, error) {
 	}
 	n.addresses = n.listeners.addresses()
 	work, stop := context.WithCancel(context.Background())
-	n.stop = stop
+	n.work, n.stop = work, stop
 	n.run = func(f func(context.Context)) { n.running.Go(func() { f(work) }) }
 	for _, step := range n.steps() {
 		if err = ctx.Err(); err == nil {
@@ -121,7 +129,7 @@ func Start(ctx context.Context, c Config, o Options) (*Node, error) {
 func (n *Node) steps() []func(context.Context) error {
 	steps := []func(context.Context) error{n.serveOperators, n.openAccess, n.serveListeners}
 	if n.config.runsBroker() {
-		steps = append(steps, n.openLog, n.openBroker, n.startDuties)
+		steps = append(steps, n.openLog, n.openBroker, n.makeDuties, n.serveRole)
 	}
 	return steps
 }
@@ -192,7 +200,7 @@ func (n *Node) serve(name string, s *remoting.Server) {
 }
 
 // openLog recovers the log and everything that follows from it.
-func (n *Node) openLog(context.Context) error {
+func (n *Node) openLog(ctx context.Context) error {
 	n.admin.notReady("starting: reading the log")
 	d, err := disk.Open(filepath.Join(n.config.StoreDir, logDir))
 	if err != nil {
@@ -203,19 +211,10 @@ func (n *Node) openLog(context.Context) error {
 		return err
 	}
 	began := time.Now()
-	single, recovery, err := replication.OpenSingle(replication.SingleOptions{
-		Address: n.addresses.Broker.String(),
-		Engine:  n.engineOptions(d),
-		Proposer: replication.ProposerOptions{
-			WaitingBytes: max(waitingBytesMax, 2*n.config.MessageBytesMax),
-			WaitTime:     n.config.SendQueueTime, FlushTimeout: n.config.SyncFlushTimeout,
-			Now: wallClock,
-		},
-	})
+	recovery, err := n.openReplica(ctx, d)
 	if err != nil {
 		return err
 	}
-	n.single = single
 	if err := keepOwner(d, &n.config); err != nil {
 		n.log.Warn("the folder is not marked as this broker's; the next start tries again", "cause", err)
 	}
@@ -225,10 +224,33 @@ func (n *Node) openLog(context.Context) error {
 		n.log.Warn("the log ended in a write that was cut off; its bytes were kept aside",
 			"bytes", recovery.TornBytes, "file", recovery.TornFile, "cause", recovery.Reason)
 	}
-	n.metrics.observeEngine(single.Engine())
-	n.metrics.add(func(w io.Writer) { writeLogMetrics(w, single.Engine(), d) })
-	n.metrics.add(single.WriteMetrics)
+	n.metrics.observeEngine(n.replica.Engine())
+	n.metrics.add(func(w io.Writer) { writeLogMetrics(w, n.replica.Engine(), d) })
+	n.metrics.add(n.replica.WriteMetrics)
 	return nil
+}
+
+// openReplica opens the log of a single node, or of one of a group.
+func (n *Node) openReplica(ctx context.Context, d disk.Disk) (commitlog.Recovery, error) {
+	client, err := clientAddress(&n.config, n.addresses.Broker.Port())
+	if err != nil {
+		return commitlog.Recovery{}, err
+	}
+	n.client = client.String()
+	proposer := replication.ProposerOptions{
+		WaitingBytes: max(waitingBytesMax, 2*n.config.MessageBytesMax),
+		WaitTime:     n.config.SendQueueTime, FlushTimeout: n.config.SyncFlushTimeout,
+		Now: wallClock,
+	}
+	if n.config.Replication.Enabled {
+		return n.openGroup(ctx, replication.GroupOptions{Engine: n.engineOptions(d), Proposer: proposer})
+	}
+	single, recovery, err := replication.OpenSingle(replication.SingleOptions{
+		Address: n.addresses.Broker.String(), Engine: n.engineOptions(d), Proposer: proposer})
+	if err == nil {
+		n.replica = single
+	}
+	return recovery, err
 }
 
 func (n *Node) engineOptions(d disk.Disk) engine.Options {
@@ -247,34 +269,59 @@ func (n *Node) engineOptions(d disk.Disk) engine.Options {
 	return o
 }
 
-// openBroker opens the gates and registers the broker.
-func (n *Node) openBroker(ctx context.Context) error {
+// openBroker makes the broker.
+func (n *Node) openBroker(context.Context) error {
 	n.admin.notReady("starting: creating system topics")
-	client, err := clientAddress(&n.config, n.addresses.Broker.Port())
+	client, err := netip.ParseAddrPort(n.client)
 	if err != nil {
 		return err
 	}
-	n.client = client.String()
-	e := n.single.Engine()
+	e := n.replica.Engine()
 	b, err := broker.New(n.brokerConfig(client), broker.Dependencies{
 		Authorizer: n.authorizer(),
-		Proposer:   n.single, Queues: e, Topics: e.Topics(), Offsets: e.Offsets(), Groups: e.Groups(), Locks: e.Locks(), Waiting: e.Waiting(), Progress: e,
+		Proposer:   n.replica, Queues: e, Topics: e.Topics(), Offsets: e.Offsets(), Groups: e.Groups(), Locks: e.Locks(), Waiting: e.Waiting(), Progress: e,
 	})
 	if err != nil {
 		return err
 	}
 	n.broker = b
 	n.metrics.add(b.WriteMetrics)
-	ctx, cancel := context.WithTimeout(ctx, systemTopicsTime)
-	defer cancel()
-	if err := b.CreateSystemTopics(ctx); err != nil {
+	return nil
+}
+
+// serveRole takes on the node's role, opens the gates and registers the broker.
+// A node of a group serves from here on, whoever leads.
+func (n *Node) serveRole(ctx context.Context) error {
+	if n.group != nil {
+		n.openGates()
+		n.run(n.keepRole)
+		return n.awaitRole(ctx)
+	}
+	role := n.replica.Role()
+	if err := n.beginLead(n.work, role.Term); err != nil {
 		return err
 	}
-	b.ResumeLeases()
-	n.gate.open(b)
-	n.fast.open(b)
-	var t tracker = b
+	n.openGates()
+	if err := n.takeRole(ctx, role); err != nil {
+		return err
+	}
+	n.run(n.keepRole)
+	return n.awaitRole(ctx)
+}
+
+func (n *Node) openGates() {
+	var h remoting.Handler = n.broker
+	if n.group != nil {
+		h = &replicas{Handler: n.broker, group: n.group, authorizer: n.authorizer(), run: n.run}
+	}
+	n.gate.open(h)
+	n.fast.open(h)
+	var t tracker = n.broker
 	n.admin.tracker.Store(&t)
+}
+
+// startRegistrar begins to keep the broker known to the nameservers.
+func (n *Node) startRegistrar(id, term int64) error {
 	nameservers := n.config.Nameservers
 	if n.nameserver != nil {
 		nameservers = append(nameservers[:len(nameservers):len(nameservers)], reachableHere(n.addresses.Nameserver).String())
@@ -286,12 +333,12 @@ func (n *Node) openBroker(ctx context.Context) error {
 	n.registrar = nameserver.NewRegistrar(nameserver.RegistrarConfig{
 		Dial:        dial,
 		Nameservers: nameservers, Period: n.config.RegistrationPeriod, Log: n.log,
-		Topics: registeredTopics{table: b, startedMillis: wallClock()},
-		Broker: nameserver.Broker{Cluster: n.config.ClusterName, Name: n.config.BrokerName, Address: n.client,
-			HAAddress: highAvailability(client).String()},
+		Topics: registeredTopics{table: n.broker, startedMillis: wallClock()},
+		Broker: nameserver.Broker{Cluster: n.config.ClusterName, Name: n.config.BrokerName, ID: id, Term: term,
+			Address: n.client, HAAddress: n.highAvailability()},
 	})
 	n.metrics.observeRegistrar(n.registrar)
-	return n.awaitRoute(ctx)
+	return nil
 }
 
 // awaitRoute waits until clients that ask the nameserver inside this process
@@ -323,8 +370,12 @@ func (n *Node) brokerConfig(client netip.AddrPort) broker.Config {
 
 // highAvailability is where RocketMQ's slaves would connect; nothing listens
 // there, but registrations have the field.
-func highAvailability(client netip.AddrPort) netip.AddrPort {
-	return netip.AddrPortFrom(client.Addr(), client.Port()+haPortDistance)
+func (n *Node) highAvailability() string {
+	client, err := netip.ParseAddrPort(n.client)
+	if err != nil {
+		panic("BUG: the address that clients are told is none: " + n.client)
+	}
+	return netip.AddrPortFrom(client.Addr(), client.Port()+haPortDistance).String()
 }
 
 // followTopics reports changed topics to the nameservers.

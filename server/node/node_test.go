@@ -354,7 +354,7 @@ func TestTheLargestMessageFitsInTheLog(t *testing.T) {
 	c.SegmentBytes = 1 << 30
 	n, _ := up(t, c)
 	defer down(t, n)
-	if most := n.single.Engine().Log().DataBytesMax(); most < c.eventBytesMax() {
+	if most := n.replica.Engine().Log().DataBytesMax(); most < c.eventBytesMax() {
 		t.Errorf("the log takes %d bytes, a message may have %d", most, c.eventBytesMax())
 	}
 }

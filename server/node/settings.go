@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"time"
 
+	"github.com/apogeemq/apogee/replication"
 	"github.com/apogeemq/apogee/server/access"
 	"github.com/apogeemq/apogee/server/broker/delay"
 	"github.com/apogeemq/apogee/server/nameserver"
@@ -180,7 +181,27 @@ var settings = []setting{
 		func(c *Config) *access.Credentials { return &c.Credentials }),
 	refusedFor("authenticationEnabled", "Accounts are in a file: use `aclEnable` and `aclFile`."),
 	refusedFor("authorizationEnabled", "Permissions are in a file: use `aclEnable` and `aclFile`."),
-	refused("enableDLegerCommitLog", "replication"),
+
+	boolean("enableDLegerCommitLog", "false", "The broker is one of a group that keeps the same log: what is confirmed is on a majority, and when the leader fails another takes over.",
+		func(c *Config) *bool { return &c.Replication.Enabled }),
+	optional("dLegerGroup", "", "Name of the group; the same on all nodes. Empty: `brokerName`.",
+		func(c *Config) *string { return &c.Replication.Group }),
+	peers("dLegerPeers", "Nodes of the group, with addresses of their own for replication, the same on all nodes. A new group has them all as members; later ones are added with `apogee admin add-peer`.",
+		func(c *Config) *[]replication.Peer { return &c.Replication.Peers }),
+	optional("dLegerSelfId", "", "Which of `dLegerPeers` this node is.",
+		func(c *Config) *string { return &c.Replication.Self }),
+	secret("clusterSecret", "What the nodes of the group prove to each other that they know, the same on all of them. Needed where `dLegerPeers` has addresses of other machines, or `clusterTls`.",
+		func(c *Config) *string { return &c.Replication.Secret }),
+	boolean("clusterTls", "false", "Encrypts replication. Nodes show each other `tls.server.certPath`, signed by `tls.server.trustCertPath`.",
+		func(c *Config) *bool { return &c.Replication.TLS }),
+	duration("slaveTimeout", "5000", time.Millisecond, 1, 600_000, "In a group: a send that no majority has after so long is answered with FLUSH_SLAVE_TIMEOUT. It is stored on this node.",
+		func(c *Config) *time.Duration { return &c.Replication.SlaveTimeout }),
+	duration("electionTimeoutMs", "500", time.Millisecond, 50, 60_000, "In a group: after so long without a sign of the leader the others elect another, after twice as long at the latest.",
+		func(c *Config) *time.Duration { return &c.Replication.Heartbeat }),
+	duration("flushStallMs", "1000", time.Millisecond, 10, 600_000, "In a group: a leader whose disk takes longer for a sync gives up leadership.",
+		func(c *Config) *time.Duration { return &c.Replication.FlushStall }),
+	bytesOf("maxHaTransferByteInSecond", "104857600", "In a group: bytes a second that a replica is sent at most which is far behind, so that it doesn't take the disk and the network from clients. 0: no limit.",
+		func(c *Config) *int64 { return &c.Replication.CatchUpBytes }),
 	refused("enableControllerMode", "replication"),
 	onlyOne("totalReplicas"),
 	onlyOne("inSyncReplicas"),

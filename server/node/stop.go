@@ -19,17 +19,20 @@ func (n *Node) Stop(ctx context.Context) error {
 		n.admin.notReady("stopping")
 		n.admin.tracker.Store(nil)
 	}
+	n.stop()
+	n.running.Wait()
 	if n.registrar != nil {
 		n.registrar.Stop(ctx)
 	}
-	n.stop()
-	n.running.Wait()
 	failed := n.stopServing(ctx)
 	if n.broker != nil {
 		failed = append(failed, n.broker.Close())
 	}
-	if n.single != nil {
-		failed = append(failed, n.single.Close())
+	if n.replica != nil {
+		failed = append(failed, n.replica.Close())
+	}
+	if n.network != nil {
+		failed = append(failed, n.network.Close())
 	}
 	if n.nameserver != nil {
 		failed = append(failed, n.nameserver.Shutdown(ctx))

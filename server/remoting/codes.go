@@ -110,6 +110,11 @@ const (
 // none between 4000 and 200000.
 const (
 	RequestTrackMessage int32 = 20001
+
+	RequestGetReplicas        int32 = 20010
+	RequestAddReplica         int32 = 20011
+	RequestRemoveReplica      int32 = 20012
+	RequestTransferLeadership int32 = 20013
 )
 
 // Request codes of POP consumption. They do not fit in the 16 bits of a

@@ -26,10 +26,18 @@ type Settlement struct {
 
 type conclusion struct{ handle, at event.Position }
 
-// New makes a settlement for one term of a leader. applied is the position
-// after the last applied event.
+// New makes a settlement. applied is the position after the last applied event.
 func New(waiting Waiting, applied func() event.Position) *Settlement {
 	return &Settlement{waiting: waiting, applied: applied, taken: make(map[event.Position]bool)}
+}
+
+// Reset forgets all decisions: those of an earlier leadership are applied, or
+// will never be. Nobody who has begun under it concludes any more.
+func (s *Settlement) Reset() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	clear(s.taken)
+	s.queue = nil
 }
 
 // Begin takes a handle and returns what waits under it. It returns false where

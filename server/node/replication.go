@@ -1,0 +1,199 @@
+package node
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/apogeemq/apogee/engine/commitlog"
+	"github.com/apogeemq/apogee/replication"
+	"github.com/apogeemq/apogee/replication/transport"
+	"github.com/apogeemq/apogee/server/remoting/certificate"
+)
+
+// Replication says with whom a broker keeps the same log.
+type Replication struct {
+	Enabled      bool               // enableDLegerCommitLog
+	Group        string             // dLegerGroup; "": the broker's name
+	Peers        []replication.Peer // dLegerPeers
+	Self         string             // dLegerSelfId
+	Secret       string             // clusterSecret
+	TLS          bool               // clusterTls
+	SlaveTimeout time.Duration      // slaveTimeout
+	Heartbeat    time.Duration      // electionTimeoutMs
+	FlushStall   time.Duration      // flushStallMs
+	CatchUpBytes int64              // maxHaTransferByteInSecond
+}
+
+// secretBytesMin is the shortest secret that is worth the name.
+const secretBytesMin = 16
+
+// selfName is RocketMQ's form of the name of a node: n0, n1, ….
+var selfName = regexp.MustCompile(`^n([0-9]{1,4})$`)
+
+// peers are RocketMQ's n0-host:port;n1-host:port.
+func peers(name, doc string, field func(*Config) *[]replication.Peer) setting {
+	return setting{name, "", "n0-host:port;n1-host:port;… or nothing", doc, func(c *Config, v string) error {
+		var all []replication.Peer
+		for _, part := range strings.Split(v, ";") {
+			if part = strings.TrimSpace(part); part == "" {
+				continue
+			}
+			id, address, ok := strings.Cut(part, "-")
+			host, port, err := net.SplitHostPort(address)
+			if !ok || err != nil || host == "" || !selfName.MatchString(id) {
+				return errNotAllowed
+			}
+			if _, err := number(port, 1, 65535); err != nil {
+				return err
+			}
+			if slices.ContainsFunc(all, func(p replication.Peer) bool { return p.Name == id || p.Address == address }) {
+				return errNotAllowed
+			}
+			all = append(all, replication.Peer{Name: id, Address: address})
+		}
+		*field(c) = all
+		return nil
+	}}
+}
+
+// secret is text that is told to nobody.
+func secret(name, doc string, field func(*Config) *string) setting {
+	s := optional(name, "", doc, field)
+	s.allowed = fmt.Sprintf("%d to 255 characters, or nothing", secretBytesMin)
+	set := s.set
+	s.set = func(c *Config, v string) error {
+		if v != "" && len(v) < secretBytesMin {
+			return errNotAllowed
+		}
+		return set(c, v)
+	}
+	return s
+}
+
+// self is the peer that this node is.
+func (r *Replication) self() (replication.Peer, bool) {
+	i := slices.IndexFunc(r.Peers, func(p replication.Peer) bool { return p.Name == r.Self })
+	if i < 0 {
+		return replication.Peer{}, false
+	}
+	return r.Peers[i], true
+}
+
+// followerID is the broker id of the node while it doesn't lead: RocketMQ's
+// number of the peer, and one.
+func (r *Replication) followerID() int64 {
+	n, _ := strconv.ParseInt(strings.TrimPrefix(r.Self, "n"), 10, 64) // checked to be a number
+	return n + 1
+}
+
+// check finds values that don't go together.
+func (r *Replication) check(files certificate.Files) []error {
+	if !r.Enabled {
+		return nil
+	}
+	var wrong []error
+	refuse := func(format string, args ...any) {
+		wrong = append(wrong, fmt.Errorf("configuration: "+format, args...))
+	}
+	if _, found := r.self(); !found {
+		refuse("dLegerSelfId=%s names none of dLegerPeers: set it to the name of this node there, such as n0", r.Self)
+	}
+	if r.TLS && (files.CertificatePath == "" || files.TrustPath == "") {
+		refuse("clusterTls=true needs tls.server.certPath, tls.server.keyPath and tls.server.trustCertPath: nodes show each other certificates")
+	}
+	for _, p := range r.Peers {
+		if host, _, _ := net.SplitHostPort(p.Address); !isLoopback(host) && r.Secret == "" && !r.TLS {
+			refuse("dLegerPeers has %s-%s, which isn't on this machine, and nothing keeps others from taking part: set clusterSecret or clusterTls", p.Name, p.Address)
+			break
+		}
+	}
+	return wrong
+}
+
+func isLoopback(host string) bool {
+	ip, err := netip.ParseAddr(host)
+	return err == nil && ip.IsLoopback() || host == "localhost"
+}
+
+// listenAddress is where the node takes the connections of its peers: at its
+// own address among them, or with bindAddress=0.0.0.0 at every one.
+func (c *Config) listenAddress() string {
+	self, _ := c.Replication.self()
+	host, port, _ := net.SplitHostPort(self.Address) // checked
+	if c.BindAddress.IsUnspecified() {
+		host = c.BindAddress.String()
+	}
+	return net.JoinHostPort(host, port)
+}
+
+// openNetwork begins to take connections of peers.
+func (n *Node) openNetwork() error {
+	o := transport.Options{
+		Listener: n.listeners.replication, Secret: []byte(n.config.Replication.Secret),
+		EntryBytesMax: max(n.config.eventBytesMax(), entryBytesMin), Log: n.log,
+	}
+	if n.config.Replication.TLS {
+		var err error
+		if o.ServerTLS, o.ClientTLS, err = n.clusterTLS(); err != nil {
+			return err
+		}
+	}
+	n.listeners.replication = nil // the network closes it
+	n.network = transport.NewNetwork(o)
+	n.log.Info("listening", "for", "replication", "address", n.network.Address())
+	return nil
+}
+
+// entryBytesMin is what a batch of small messages may come to.
+const entryBytesMin = 8 << 20
+
+// clusterTLS shows the server's certificate on both sides, and verifies that of
+// the other side.
+func (n *Node) clusterTLS() (server, client *tls.Config, err error) {
+	files := n.config.Transport.Server
+	files.VerifyPeer = true
+	s, err := certificate.NewServer(certificate.ServerOptions{Files: files, ClientAuth: certificate.ClientAuthRequire, Log: n.log})
+	if err != nil {
+		return nil, nil, err
+	}
+	n.run(s.Watch)
+	client, err = certificate.NewClient(files)
+	return s.Config(), client, err
+}
+
+// openGroup opens the node's log as one of a group.
+func (n *Node) openGroup(ctx context.Context, o replication.GroupOptions) (commitlog.Recovery, error) {
+	if err := n.openNetwork(); err != nil {
+		return commitlog.Recovery{}, err
+	}
+	r := &n.config.Replication
+	o.Name, o.Peers, o.Network = r.Group, r.Peers, n.network
+	if o.Name == "" {
+		o.Name = n.config.BrokerName
+	}
+	o.Self, _ = r.self()
+	o.Service = n.client
+	o.Times = replication.Times{Heartbeat: r.Heartbeat, FlushStall: r.FlushStall}
+	o.CatchUpBytes, o.Log = r.CatchUpBytes, n.log
+	o.Proposer.FlushTimeout = r.SlaveTimeout
+	if n.config.FlushDisk == AsyncFlush {
+		o.Mark = commitlog.Written
+	} else {
+		o.Mark = commitlog.Durable
+	}
+	group, recovery, err := replication.OpenGroup(ctx, o)
+	if err != nil {
+		return recovery, errors.Join(err, n.network.Close())
+	}
+	n.replica, n.group = group, group
+	return recovery, nil
+}
