@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/apogeemq/apogee/bench/load"
+	"github.com/apogeemq/apogee/bench/process"
 )
 
 // Flush is what a server does before it answers, in RocketMQ's words.
@@ -42,8 +43,8 @@ type instance struct {
 	name        string
 	address     string
 	dir         string
-	processes   []*process // the one that is measured comes last
-	nameserver  string     // address, where there is one
+	processes   []*process.Process // the one that is measured comes last
+	nameserver  string             // address, where there is one
 	startTime   time.Duration
 	restartTime time.Duration // after kill -9, with the backlog
 	idleMemory  load.Memory
@@ -51,11 +52,11 @@ type instance struct {
 	start func(ctx context.Context) (began time.Time, err error)
 }
 
-func (i *instance) server() *process { return i.processes[len(i.processes)-1] }
+func (i *instance) server() *process.Process { return i.processes[len(i.processes)-1] }
 
 // add starts one more process of the instance.
 func (i *instance) add(logName string, argv ...string) error {
-	p, err := startProcess(i.dir, logName, argv...)
+	p, err := process.Start(i.dir, logName, nil, argv...)
 	if err != nil {
 		return err
 	}
@@ -97,8 +98,8 @@ func (i *instance) await(ctx context.Context, probe func(context.Context) error)
 		select {
 		case <-ctx.Done():
 			return fmt.Errorf("start %s: it does not answer: %w", i.name, errors.Join(ctx.Err(), err))
-		case <-i.server().ended:
-			return fmt.Errorf("start %s: %w", i.name, i.server().failure())
+		case <-i.server().Ended():
+			return fmt.Errorf("start %s: %w", i.name, i.server().Failure())
 		case <-tick.C:
 		}
 	}
@@ -114,14 +115,14 @@ func (i *instance) idle(ctx context.Context, rest time.Duration) error {
 	case <-timer.C:
 	}
 	var err error
-	i.idleMemory, err = load.ReadMemory(i.server().pid())
+	i.idleMemory, err = load.ReadMemory(i.server().PID())
 	return err
 }
 
 // restart kills the server and starts it again: after that nothing is in its
 // memory. It notes how long that took.
 func (i *instance) restart(ctx context.Context, rest time.Duration) error {
-	if err := i.server().end(); err != nil {
+	if err := i.server().Kill(); err != nil {
 		return err
 	}
 	i.processes = i.processes[:len(i.processes)-1]
@@ -143,8 +144,8 @@ func (i *instance) pause() error { return i.signal(unix.SIGSTOP) }
 func (i *instance) resume() error {
 	for _, p := range i.processes {
 		select {
-		case <-p.ended:
-			return fmt.Errorf("measure %s: %w", i.name, p.failure())
+		case <-p.Ended():
+			return fmt.Errorf("measure %s: %w", i.name, p.Failure())
 		default:
 		}
 	}
@@ -154,7 +155,7 @@ func (i *instance) resume() error {
 func (i *instance) signal(s unix.Signal) error {
 	var err error
 	for _, p := range i.processes {
-		err = errors.Join(err, p.signal(s))
+		err = errors.Join(err, p.Signal(s))
 	}
 	return err
 }
@@ -163,7 +164,7 @@ func (i *instance) signal(s unix.Signal) error {
 func (i *instance) close() error {
 	var err error
 	for at := len(i.processes) - 1; at >= 0; at-- {
-		err = errors.Join(err, i.processes[at].end())
+		err = errors.Join(err, i.processes[at].Kill())
 	}
 	return errors.Join(err, os.RemoveAll(i.dir))
 }

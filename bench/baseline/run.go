@@ -242,7 +242,7 @@ func (r *runner) open(ctx context.Context, c *contender, at place) (*instance, e
 
 // addressed adds to a load's arguments whom it goes to.
 func addressed(arguments []string, i *instance) []string {
-	return append(arguments, "--addr", i.address, "--pid", strconv.Itoa(i.server().pid()))
+	return append(arguments, "--addr", i.address, "--pid", strconv.Itoa(i.server().PID()))
 }
 
 // sample runs one row on one server, which runs only meanwhile.

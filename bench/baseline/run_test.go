@@ -21,6 +21,7 @@ import (
 	"github.com/apogeemq/apogee/bench/e2e"
 	"github.com/apogeemq/apogee/bench/floor"
 	"github.com/apogeemq/apogee/bench/load"
+	"github.com/apogeemq/apogee/bench/process"
 )
 
 // answering is the address of a server that answers every request, until the
@@ -101,7 +102,7 @@ func (f *fakeRun) takeLoad(_ context.Context, arguments []string) (*load.Result,
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for _, i := range f.started {
-		loaded := strings.HasSuffix(line, fmt.Sprintf("--pid %d", i.server().pid()))
+		loaded := strings.HasSuffix(line, fmt.Sprintf("--pid %d", i.server().PID()))
 		// A signal takes a moment to arrive.
 		err := i.await(f.t.Context(), func(context.Context) error {
 			if stopped := state(f.t, i) == "T"; stopped == loaded {
@@ -134,7 +135,7 @@ func argument(arguments []string, name string) string {
 // state is the letter of a process's state: T when it is stopped.
 func state(t *testing.T, i *instance) string {
 	t.Helper()
-	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", i.server().pid()))
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", i.server().PID()))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -146,7 +147,7 @@ func (f *fakeRun) checkEnded() {
 	f.t.Helper()
 	for _, i := range f.started {
 		select {
-		case <-i.server().ended:
+		case <-i.server().Ended():
 		default:
 			f.t.Errorf("%s still runs", i.name)
 		}
@@ -315,11 +316,11 @@ func TestEndKillsWhatTheProcessHasStarted(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	// Shell and sleeper hold the write end; reading ends when both are gone.
-	p, err := startProcess(dir, "out", "sh", "-c", "mkfifo pipe; exec 3<>pipe; sleep 1000 & echo started; wait")
+	p, err := process.Start(dir, "out", nil, "sh", "-c", "mkfifo pipe; exec 3<>pipe; sleep 1000 & echo started; wait")
 	if err != nil {
 		t.Fatal(err)
 	}
-	i := &instance{processes: []*process{p}}
+	i := &instance{processes: []*process.Process{p}}
 	err = i.await(t.Context(), func(context.Context) error {
 		output, err := os.ReadFile(filepath.Join(dir, "out"))
 		if err == nil && len(output) == 0 {
@@ -335,7 +336,7 @@ func TestEndKillsWhatTheProcessHasStarted(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer pipe.Close()
-	if err := p.end(); err != nil {
+	if err := p.Kill(); err != nil {
 		t.Fatal(err)
 	}
 	if err := pipe.SetReadDeadline(time.Now().Add(10 * time.Second)); err != nil {

@@ -20,10 +20,9 @@
 // folder, on ports below those that the system gives to outgoing connections,
 // so that a server can be started again where its clients look for it.
 //
-// A load is a set of writers. Each numbers its messages and remembers what it
-// was told about them; the body of a message follows from writer and number.
-// After a crash every queue is read from its first offset on, and a judge
-// compares. The judge has a test of its own.
+// A load is a set of writers that number their messages and record what they
+// were told about them. After a crash every queue is read from its first
+// offset on, and package bench/check judges.
 //
 // The moments of the kills come from a seed, which is printed:
 //

@@ -83,13 +83,7 @@ func TestOfficialClientsLoseNothingToKills(t *testing.T) {
 			}
 			consumers = append(consumers, newOfficialConsumer(t, s))
 			l.end()
-			read, err := readBack(dial(t, s.brokerAddress()), officialTopic, loadQueues)
-			if err == nil {
-				err = judge(read, l.writers)
-			}
-			if err != nil {
-				t.Fatal(err)
-			}
+			l.history.judge(t, dial(t, s.brokerAddress()), officialTopic, loadQueues)
 			eventually(t, "the consumers get what was confirmed", func() error {
 				var arrived []string
 				for _, in := range consumers {

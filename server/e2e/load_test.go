@@ -9,6 +9,8 @@ import (
 
 	rocketmq "github.com/apache/rocketmq-client-go/v2"
 	"github.com/apache/rocketmq-client-go/v2/primitive"
+
+	"github.com/apogeemq/apogee/bench/check"
 )
 
 const (
@@ -21,6 +23,7 @@ const (
 // load is a fast load of pipelined sends over several connections.
 type load struct {
 	t       *testing.T
+	history *history
 	writers []*writer // of all rounds
 
 	pipelines []*pipeline // of this round
@@ -32,7 +35,7 @@ type load struct {
 // no order.
 func newLoad(t *testing.T, s *server) *load {
 	t.Helper()
-	l := &load{t: t}
+	l := &load{t: t, history: newHistory()}
 	answered := make(chan struct{})
 	first := l.connect(s, func() { close(answered) })
 	first.send()
@@ -44,9 +47,9 @@ func newLoad(t *testing.T, s *server) *load {
 // connect adds a writer on a connection of its own.
 func (l *load) connect(s *server, answered func()) *pipeline {
 	l.t.Helper()
-	w := newWriter(uint32(len(l.writers)), loadQueues)
+	w := newWriter(l.history, uint32(len(l.writers)), true)
 	l.writers = append(l.writers, w)
-	return &pipeline{writer: w, topic: loadTopic, client: dial(l.t, s.brokerAddress()).client, answered: answered}
+	return &pipeline{writer: w, topic: loadTopic, queues: loadQueues, client: dial(l.t, s.brokerAddress()).client, answered: answered}
 }
 
 // begin starts a round: each connection is a new writer. The channel is closed
@@ -90,18 +93,7 @@ func (l *load) confirmed() int {
 // verify reads everything, judges, and returns how many messages are stored.
 func (l *load) verify(s *server) int {
 	l.t.Helper()
-	read, err := readBack(dial(l.t, s.brokerAddress()), loadTopic, loadQueues)
-	if err == nil {
-		err = judge(read, l.writers)
-	}
-	if err != nil {
-		l.t.Fatal(err)
-	}
-	stored := 0
-	for _, list := range read {
-		stored += len(list)
-	}
-	return stored
+	return l.history.judge(l.t, dial(l.t, s.brokerAddress()), loadTopic, loadQueues)
 }
 
 const (
@@ -113,6 +105,7 @@ const (
 // message after the other, for as long as the server lives and beyond.
 type officialLoad struct {
 	producer rocketmq.Producer
+	history  *history
 	writers  []*writer
 	cancel   context.CancelFunc
 	running  sync.WaitGroup
@@ -121,9 +114,9 @@ type officialLoad struct {
 func beginOfficialLoad(t *testing.T, s *server) *officialLoad {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
-	l := &officialLoad{producer: newProducer(t, s), cancel: cancel}
+	l := &officialLoad{producer: newProducer(t, s), history: newHistory(), cancel: cancel}
 	for i := range officialWriters {
-		w := newWriter(uint32(i), 0)
+		w := newWriter(l.history, uint32(i), false)
 		l.writers = append(l.writers, w)
 		if i == 0 && !l.send(ctx, w) {
 			t.Fatal("the message that creates the topic was not confirmed")
@@ -145,17 +138,16 @@ func (l *officialLoad) send(ctx context.Context, w *writer) bool {
 	ctx, cancel := context.WithTimeout(ctx, time.Second)
 	defer cancel()
 	w.mu.Lock()
-	number := w.sent
-	w.sent++
+	m := w.next(check.NoQueue)
 	w.mu.Unlock()
-	result, err := l.producer.SendSync(ctx, primitive.NewMessage(officialTopic, bodyOf(w.id, number)))
-	if err != nil || result.Status != primitive.SendOK {
-		return false
+	ended := check.Event{Message: m, Status: check.Unknown, Position: check.NoPosition}
+	result, err := l.producer.SendSync(ctx, primitive.NewMessage(officialTopic, check.Body(m)))
+	if err == nil && result.Status == primitive.SendOK {
+		ended.Status, ended.Queue, ended.Offset = check.OK, check.Queue(result.MessageQueue.QueueId), result.QueueOffset
+		ended.Position = check.PositionOf(result.OffsetMsgID)
 	}
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.receipts[number] = receipt{result.MessageQueue.QueueId, result.QueueOffset, positionOf(result.OffsetMsgID)}
-	return true
+	w.take(ended)
+	return ended.Status == check.OK
 }
 
 // pause keeps a writer whose server is gone from spinning.
@@ -177,8 +169,8 @@ func (l *officialLoad) missing(bodies []string) int {
 	missing := 0
 	for _, w := range l.writers {
 		w.mu.Lock()
-		for number := range w.receipts {
-			if !arrived[string(bodyOf(w.id, number))] {
+		for _, number := range w.receipts {
+			if !arrived[string(check.Body(w.message(number)))] {
 				missing++
 			}
 		}

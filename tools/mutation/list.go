@@ -18,7 +18,7 @@ const (
 )
 
 // List holds every mutation that the tests must catch.
-var List = slices.Concat(commitlogList, logStoreList, transactionList, trackList)
+var List = slices.Concat(commitlogList, logStoreList, transactionList, trackList, judgeList)
 
 var commitlogList = []Mutation{
 	{

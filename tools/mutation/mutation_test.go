@@ -44,7 +44,7 @@ func TestEveryMutationIsCaught(t *testing.T) {
 // copyModule copies what the tests need.
 func copyModule(t *testing.T, dir string) {
 	t.Helper()
-	for _, part := range []string{"go.mod", "go.sum", "engine", "iouring", "replication", "server"} {
+	for _, part := range []string{"go.mod", "go.sum", "bench", "engine", "iouring", "replication", "server"} {
 		if out, err := exec.Command("cp", "-r", filepath.Join(root, part), dir).CombinedOutput(); err != nil {
 			t.Fatalf("copy %s: %v\n%s", part, err, out)
 		}
