@@ -80,6 +80,14 @@ func newInboxOf(t *testing.T, s *server, group, topic string, selector consumer.
 	return in
 }
 
+// nudge makes the official client with an instance name send its heartbeat
+// now, which it does when it gets one more consumer. By itself it sends one
+// every 30 s; until then a server that was started again doesn't know it.
+func nudge(t *testing.T, s *server, instanceName, topic string) {
+	t.Helper()
+	newInboxOf(t, s, instanceName+"-nudge", topic, everything, consumer.WithInstance(instanceName))
+}
+
 func (in *inbox) take(_ context.Context, messages ...*primitive.MessageExt) (consumer.ConsumeResult, error) {
 	in.mu.Lock()
 	defer in.mu.Unlock()

@@ -62,14 +62,18 @@ func TestDelayedMessagesAreDeliveredOnceOverKills(t *testing.T) {
 		return
 	}
 	plan := killPlan(t)
-	s := startServer(t, crashSettings("SYNC_FLUSH")...)
+	s := startServer(t, append(crashSettings("SYNC_FLUSH"), "messageDelayLevel=1s 2s")...)
 	p := newProducer(t, s)
 	sendAll(t, p, primitive.NewMessage("kills", []byte("first")))
-	const count, wait = 200, 2 * time.Second
+	const count, wait, level = 200, 2 * time.Second, 2
 	bodies := numbered("delayed", count)
 	due := time.Now().Add(wait)
-	for _, body := range bodies {
-		sendAll(t, p, delayed("kills", body, "TIMER_DELIVER_MS", strconv.FormatInt(due.UnixMilli(), 10)))
+	for i, body := range bodies {
+		if i%2 == 0 {
+			sendAll(t, p, delayed("kills", body, "TIMER_DELIVER_MS", strconv.FormatInt(due.UnixMilli(), 10)))
+		} else {
+			sendAll(t, p, primitive.NewMessage("kills", []byte(body)).WithDelayTimeLevel(level))
+		}
 	}
 	s.kill()
 	s.restart()
@@ -83,6 +87,9 @@ func TestDelayedMessagesAreDeliveredOnceOverKills(t *testing.T) {
 	sendAll(t, p, delayed("kills", last, "TIMER_DELAY_MS", "500"))
 	in.expect(append(bodies, "first", last)...)
 	for _, m := range in.messages() {
+		if m.GetProperty(primitive.PropertyDelayTimeLevel) != "" {
+			notEarly(t, []*primitive.MessageExt{m}, func(string) time.Duration { return wait })
+		}
 		if m.GetProperty("TIMER_OUT_MS") > strconv.FormatInt(m.StoreTimestamp, 10) {
 			t.Errorf("%s was delivered at %d, it was due at %s", m.Body, m.StoreTimestamp, m.GetProperty("TIMER_OUT_MS"))
 		}

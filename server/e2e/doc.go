@@ -8,6 +8,8 @@
 //     filter, topics come into being, a consumer goes on where it stopped.
 //   - kill -9 at random moments under load: whatever was answered with SEND_OK
 //     is there, once, at the offset that the answer named.
+//   - kill -9 in the middle of what takes time: retries, dead letters, order,
+//     delays, transactions, requests; and filters and searches after it.
 //   - SIGTERM: the process answers whatever it stores, ends with 0, and leaves a
 //     log that needs no repair.
 //

@@ -5,9 +5,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"testing"
-	"time"
-
-	"github.com/apache/rocketmq-client-go/v2/consumer"
 )
 
 var killSeed = flag.Uint64("kill.seed", 0, "seed of the moments at which servers are ended; 0 takes a new one")
@@ -102,13 +99,11 @@ func TestOfficialClientsLoseNothingToKills(t *testing.T) {
 const officialGroup = "e2e-official-group"
 
 // newOfficialConsumer joins the group. A consumer that was there before the
-// server was killed gets no messages until the server knows the group's
-// subscription again, from a heartbeat: the client sends one every 30 s, but
-// for a new one, which sends it at once. Nor does the client notice that the
-// connection of a pull is gone; it waits for as long as is set here.
+// server was killed is of no use for half a minute: the client doesn't notice
+// that the connection of a pull is gone, and waits 30 s for it.
 func newOfficialConsumer(t *testing.T, s *server) *inbox {
 	t.Helper()
-	return newInboxOf(t, s, officialGroup, officialTopic, everything, consumer.WithConsumerPullTimeout(2*time.Second))
+	return newInboxOf(t, s, officialGroup, officialTopic, everything)
 }
 
 // killUnderOfficialClients kills the server after so many more confirmed

@@ -7,6 +7,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
+	"strconv"
 	"testing"
 	"time"
 
@@ -27,6 +29,10 @@ func TestMain(m *testing.M) { os.Exit(run(m)) }
 
 func run(m *testing.M) int {
 	flag.Parse()
+	if err := waitSideBySide(); err != nil {
+		fmt.Fprintln(os.Stderr, "e2e:", err)
+		return 1
+	}
 	rlog.SetLogger(silence{})
 	var err error
 	if workDir, err = os.MkdirTemp("", "apogee-e2e-"); err != nil {
@@ -42,6 +48,17 @@ func run(m *testing.M) int {
 		}
 	}
 	return m.Run()
+}
+
+// waitSideBySide lets more tests run at once than there are processors, as
+// most of them wait most of the time, unless the command line says how many.
+func waitSideBySide() error {
+	given := false
+	flag.Visit(func(f *flag.Flag) { given = given || f.Name == "test.parallel" })
+	if given {
+		return nil
+	}
+	return flag.Set("test.parallel", strconv.Itoa(2*runtime.GOMAXPROCS(0)))
 }
 
 // build makes the binary at path, never with the race detector: it is the

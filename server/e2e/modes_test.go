@@ -52,7 +52,7 @@ func TestAnOrderlyConsumerGetsTheMessagesOfAKeyInOrder(t *testing.T) {
 	}
 }
 
-func TestEachBroadcastingConsumerGetsAllMessages(t *testing.T) {
+func TestEachBroadcastingConsumerGetsAllMessagesOnceOverAKill(t *testing.T) {
 	t.Parallel()
 	if ranWithLocalOffsets(t) {
 		return
@@ -62,16 +62,31 @@ func TestEachBroadcastingConsumerGetsAllMessages(t *testing.T) {
 	const topic, group, count = "e2e-broadcast", "e2e-broadcast-group", 40
 	early, late := numbered("early", count), numbered("late", count)
 	sendAll(t, p, messagesOf(topic, early)...)
-	var inboxes []*inbox
-	for range 2 {
-		inboxes = append(inboxes, newInboxOf(t, s, group, topic, everything, consumer.WithConsumerModel(consumer.BroadCasting)))
+	names := []string{instance(), instance()}
+	start := func() (inboxes []*inbox) {
+		for _, name := range names {
+			inboxes = append(inboxes, newInboxOf(t, s, group, topic, everything,
+				consumer.WithInstance(name), consumer.WithConsumerModel(consumer.BroadCasting)))
+		}
+		return inboxes
 	}
+	inboxes := start()
 	for _, in := range inboxes {
 		in.expect(early...)
 	}
 	sendAll(t, p, messagesOf(topic, late)...)
 	for _, in := range inboxes {
 		in.expect(slices.Concat(early, late)...)
+	}
+	s.kill()
+	s.restart()
+	for _, in := range inboxes {
+		in.close() // which stores its offsets where it runs
+	}
+	after := numbered("after", count)
+	sendAll(t, p, messagesOf(topic, after)...)
+	for _, in := range start() {
+		in.expect(after...)
 	}
 }
 

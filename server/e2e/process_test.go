@@ -55,6 +55,7 @@ func (s *server) launch() {
 		"namesrvListenPort=" + strconv.Itoa(s.ports.nameserver()),
 		"adminListenPort=" + strconv.Itoa(s.ports.admin()),
 		"mappedFileSizeCommitLog=33554432",
+		"cleanFileForciblyEnable=false", // the disk of a machine that runs tests may be nearly full
 	}, s.settings...) {
 		arguments = append(arguments, "--set", setting)
 	}

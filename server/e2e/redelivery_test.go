@@ -128,69 +128,6 @@ func TestAMessageThatFailsIsTriedAgainAlsoAfterACrash(t *testing.T) {
 	await("each message is handled in the end", func() bool { return len(done) == count })
 }
 
-func TestARequestGetsTheReplyOfAConsumer(t *testing.T) {
-	t.Parallel()
-	if ranElsewhere(t) {
-		return
-	}
-	s := startServer(t)
-	const topic, group = "e2e-request", "e2e-asker"
-	replies := newProducer(t, s)
-	sendAll(t, replies, primitive.NewMessage(topic, []byte("first")))
-	questions := make(chan *primitive.MessageExt, 10)
-	startConsumer(t, s, "e2e-request-group", topic, func(_ context.Context, messages ...*primitive.MessageExt) (consumer.ConsumeResult, error) {
-		for _, m := range messages {
-			if m.GetProperty(primitive.PropertyCorrelationID) != "" {
-				questions <- m
-			}
-		}
-		return consumer.ConsumeSuccess, nil
-	})
-	asker, err := rocketmq.NewProducer(producer.WithNameServer([]string{s.nameserverAddress()}),
-		producer.WithInstanceName(instance()), producer.WithGroupName(group))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := asker.Start(); err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = asker.Shutdown() }()
-	type answer struct {
-		message *primitive.Message
-		err     error
-	}
-	answers := make(chan answer, 1)
-	go func() {
-		m, err := asker.Request(t.Context(), patience, primitive.NewMessage(topic, []byte("question")))
-		answers <- answer{m, err}
-	}()
-	question := await(t, "question at the consumer", questions)
-	p := dial(t, s.brokerAddress())
-	// The client asks before its first heartbeat; until then nobody knows it.
-	eventually(t, "the asker has sent a heartbeat", func() error {
-		if reply := p.ask(remoting.RequestGetProducerConnectionList, "producerGroup", group); reply.Code != remoting.ResponseSuccess {
-			return fmt.Errorf("%s", reply.Remark)
-		}
-		return nil
-	})
-	reply, err := consumer.CreateReplyMessage(question, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	reply.Body = append([]byte("reply to "), question.Body...)
-	sendAll(t, replies, reply)
-	got := await(t, "reply", answers)
-	if got.err != nil || string(got.message.Body) != "reply to question" {
-		t.Fatalf("reply %v, %v", got.message, got.err)
-	}
-	eventually(t, "the reply is stored", func() error {
-		if n := p.number(remoting.RequestGetMaxOffset, "topic", "DefaultCluster_REPLY_TOPIC", "queueId", "0"); n != 1 {
-			return fmt.Errorf("%d replies", n)
-		}
-		return nil
-	})
-}
-
 // sequence is what a consumer saw of each queue, in order.
 type sequence struct {
 	mu    sync.Mutex

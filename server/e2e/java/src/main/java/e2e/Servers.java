@@ -30,6 +30,7 @@ final class Servers implements AutoCloseable {
     static final String BROKER_NAME = "broker-a";
     /** What is off in one of the two brokers, and waits that are long where nobody watches. Level 18 is the long one. */
     private static final String USED_BY_CASES = "enablePropertyFilter=true\nrecallMessageEnable=true\ntransactionTimeOut=2000\n"
+        + "cleanFileForciblyEnable=false\n"
         + "transactionCheckInterval=1000\nmessageDelayLevel=1s 2s 1s 1s 1s 1s 1s 1s 1s 1s 1s 1s 1s 1s 1s 1s 1s 10s\n";
     private static final int PORTS = 8; // nameserver first; RocketMQ's broker uses three beside its own
     private static final int BROKER_PORT_AT = 4;
