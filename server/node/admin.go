@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-// admin is the HTTP server for operators. It only reads.
+// admin is the HTTP server for operators. It only reads, but in fault runs.
 type admin struct {
 	server  *http.Server
 	state   atomic.Pointer[string]  // why the node isn't ready; nil when it is
@@ -22,7 +22,7 @@ type admin struct {
 }
 
 // newAdmin serves on l, which it owns from now on.
-func newAdmin(l net.Listener, writeMetrics func(io.Writer), log *slog.Logger) *admin {
+func newAdmin(l net.Listener, writeMetrics func(io.Writer), f *faults, log *slog.Logger) *admin {
 	a := &admin{stopped: make(chan struct{})}
 	a.notReady("starting")
 	mux := http.NewServeMux()
@@ -38,6 +38,7 @@ func newAdmin(l net.Listener, writeMetrics func(io.Writer), log *slog.Logger) *a
 	mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
 	mux.HandleFunc("GET /debug/pprof/symbol", pprof.Symbol)
 	mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
+	f.register(mux)
 	a.server = &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 16 << 10,
 		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug)}
 	go func() {

@@ -2,7 +2,6 @@ package node
 
 import (
 	"context"
-	"time"
 
 	"github.com/apogeemq/apogee/server/duty"
 )
@@ -16,16 +15,16 @@ func (n *Node) makeDuties(context.Context) error {
 	retention := duty.NewRetention(duty.RetentionConfig{
 		Rules: n.config.retention(), Proposer: n.replica, Segments: e.Log(), Keeper: mover, Progress: e.Marks,
 		Space: func() (uint64, uint64, error) { return diskSpace(n.config.StoreDir) },
-		Clock: time.Now, Log: n.log,
+		Clock: n.faults.now, Log: n.log,
 	})
 	n.metrics.add(retention.WriteMetrics)
 	transactions := duty.NewTransactions(duty.TransactionsConfig{
 		Interval: n.config.TransactionCheckInterval, ChecksMax: n.config.TransactionChecksMax, Keep: n.config.KeepTime,
 		Proposer: n.replica, Waiting: e.Waiting(), Producers: n.broker, WaitApplied: e.WaitApplied,
-		Clock: time.Now, Log: n.log,
+		Clock: n.faults.now, Log: n.log,
 	})
 	delivery := duty.NewDelivery(duty.DeliveryConfig{
-		Waiting: e.Waiting(), Events: e, Topics: e.Topics(), Proposer: n.replica, Settlement: n.broker.Settlement(), Clock: time.Now, Log: n.log,
+		Waiting: e.Waiting(), Events: e, Topics: e.Topics(), Proposer: n.replica, Settlement: n.broker.Settlement(), Clock: n.faults.now, Log: n.log,
 	})
 	n.metrics.add(delivery.WriteMetrics)
 	n.duties = []func(context.Context){retention.Run, transactions.Run, delivery.Run}

@@ -58,7 +58,8 @@ type Node struct {
 
 	listeners  listeners
 	addresses  Addresses
-	client     string // address that clients are told
+	client     string  // address that clients are told
+	faults     *faults // nil but in fault runs
 	admin      *admin
 	metrics    *meters
 	gate       *gate
@@ -99,6 +100,12 @@ func Start(ctx context.Context, c Config, o Options) (*Node, error) {
 	n := &Node{config: c, options: o, log: o.Log, hasRole: make(chan struct{})}
 	n.warn()
 	var err error
+	if n.faults, err = openFaults(os.Getenv(faultsVariable)); err != nil {
+		return nil, fmt.Errorf("start: %w", err)
+	}
+	if n.faults != nil {
+		n.log.Warn("this process can be broken from outside: it is for tests", "variable", faultsVariable)
+	}
 	if n.listeners, err = listen(&n.config); err != nil {
 		return nil, fmt.Errorf("start: %w", err)
 	}
@@ -150,7 +157,7 @@ func (n *Node) warn() {
 
 func (n *Node) serveOperators(context.Context) error {
 	n.metrics = newMeters(n)
-	n.admin = newAdmin(n.listeners.admin, n.metrics.write, n.log)
+	n.admin = newAdmin(n.listeners.admin, n.metrics.write, n.faults, n.log)
 	n.log.Info("listening", "for", "operators", "address", n.addresses.Admin)
 	return nil
 }
@@ -203,6 +210,9 @@ func (n *Node) serve(name string, s *remoting.Server) {
 func (n *Node) openLog(ctx context.Context) error {
 	n.admin.notReady("starting: reading the log")
 	d, err := disk.Open(filepath.Join(n.config.StoreDir, logDir))
+	if err == nil {
+		d, err = n.faults.over(d)
+	}
 	if err != nil {
 		return err
 	}
@@ -240,7 +250,7 @@ func (n *Node) openReplica(ctx context.Context, d disk.Disk) (commitlog.Recovery
 	proposer := replication.ProposerOptions{
 		WaitingBytes: max(waitingBytesMax, 2*n.config.MessageBytesMax),
 		WaitTime:     n.config.SendQueueTime, FlushTimeout: n.config.SyncFlushTimeout,
-		Now: wallClock,
+		Now: n.faults.nowMillis,
 	}
 	if n.config.Replication.Enabled {
 		return n.openGroup(ctx, replication.GroupOptions{Engine: n.engineOptions(d), Proposer: proposer})
@@ -333,7 +343,7 @@ func (n *Node) startRegistrar(id, term int64) error {
 	n.registrar = nameserver.NewRegistrar(nameserver.RegistrarConfig{
 		Dial:        dial,
 		Nameservers: nameservers, Period: n.config.RegistrationPeriod, Log: n.log,
-		Topics: registeredTopics{table: n.broker, startedMillis: wallClock()},
+		Topics: registeredTopics{table: n.broker, startedMillis: n.faults.nowMillis()},
 		Broker: nameserver.Broker{Cluster: n.config.ClusterName, Name: n.config.BrokerName, ID: id, Term: term,
 			Address: n.client, HAAddress: n.highAvailability()},
 	})
@@ -364,7 +374,7 @@ func (n *Node) brokerConfig(client netip.AddrPort) broker.Config {
 	c.MessageBytesMax, c.OffsetCommitInterval = n.config.MessageBytesMax, n.config.OffsetInterval
 	c.Properties = n.config.Properties()
 	c.Space = func() (uint64, uint64, error) { return diskSpace(n.config.StoreDir) }
-	c.Logger, c.ProcessID = n.log, uint16(os.Getpid())
+	c.Clock, c.Logger, c.ProcessID = n.faults.now, n.log, uint16(os.Getpid())
 	return c
 }
 
@@ -389,5 +399,3 @@ func (n *Node) followTopics(ctx context.Context) {
 		}
 	}
 }
-
-func wallClock() int64 { return time.Now().UnixMilli() }
