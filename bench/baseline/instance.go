@@ -12,6 +12,7 @@ import (
 
 	"github.com/apogeemq/apogee/bench/load"
 	"github.com/apogeemq/apogee/bench/process"
+	"github.com/apogeemq/apogee/server/access"
 )
 
 // Flush is what a server does before it answers, in RocketMQ's words.
@@ -67,7 +68,9 @@ func (i *instance) add(logName string, argv ...string) error {
 // awaitService waits until the server creates a topic, and notes how long
 // that took since began.
 func (i *instance) awaitService(ctx context.Context, began time.Time) error {
-	err := i.await(ctx, func(ctx context.Context) error { return load.CreateTopic(ctx, i.address, probeTopic, 1) })
+	err := i.await(ctx, func(ctx context.Context) error {
+		return load.CreateTopic(ctx, access.Client{}, i.address, probeTopic, 1)
+	})
 	i.startTime = time.Since(began)
 	return err
 }

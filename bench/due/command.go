@@ -1,7 +1,6 @@
 package due
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
 	"text/tabwriter"
@@ -10,30 +9,33 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/apogeemq/apogee/bench/e2e"
+	"github.com/apogeemq/apogee/bench/report"
+	"github.com/apogeemq/apogee/server/access"
 )
 
 // Command is `bench due`.
 func Command() *cobra.Command {
 	var o Options
-	var asJSON bool
+	var self access.ClientOptions
+	var output report.Output
 	cmd := &cobra.Command{
 		Use: "due", Short: "Measure many delayed messages that become due at once, and the sends beside them", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			o.Progress = func(text string) { fmt.Fprintln(cmd.ErrOrStderr(), text) }
+			o.Progress = report.Progress(cmd)
+			var err error
+			if o.Self, err = self.Open(); err != nil {
+				return err
+			}
 			r, err := Run(cmd.Context(), o)
 			if err != nil {
 				return err
 			}
-			if !asJSON {
-				return r.Print(cmd.OutOrStdout())
-			}
-			e := json.NewEncoder(cmd.OutOrStdout())
-			e.SetIndent("", "  ")
-			return e.Encode(r)
+			return output.Write(cmd, r)
 		},
 	}
 	o.addFlags(cmd)
-	cmd.Flags().BoolVar(&asJSON, "json", false, "print the result as JSON")
+	self.AddFlags(cmd.Flags())
+	output.AddFlags(cmd)
 	return cmd
 }
 

@@ -10,17 +10,19 @@ import (
 
 	"github.com/apogeemq/apogee/bench/e2e"
 	"github.com/apogeemq/apogee/bench/load"
+	"github.com/apogeemq/apogee/server/access"
 )
 
 // Options of a run.
 type Options struct {
-	Address     string // of the broker
-	Topic       string // of the delayed messages; the plain ones get one of their own
-	Queues      int    // of both topics
-	Connections int    // of the load that stores the delayed messages
-	Messages    int64  // that become due at once
-	Size        int    // bytes of a body, of both loads
-	Rate        int    // of plain messages a second
+	Address     string        // of the broker
+	Self        access.Client // who it is to the broker
+	Topic       string        // of the delayed messages; the plain ones get one of their own
+	Queues      int           // of both topics
+	Connections int           // of the load that stores the delayed messages
+	Messages    int64         // that become due at once
+	Size        int           // bytes of a body, of both loads
+	Rate        int           // of plain messages a second
 	Warmup      time.Duration
 	Duration    time.Duration // measured, without and with messages that become due
 	Ahead       time.Duration // how long before they are due the delayed messages are stored
@@ -83,10 +85,10 @@ func Run(ctx context.Context, o Options) (*Results, error) {
 		return nil, err
 	}
 	r := &Results{Load: o.String(), Machine: load.DescribeMachine(), Started: time.Now(), Messages: o.Messages}
-	if err := load.CreateTopic(ctx, o.Address, o.Topic, o.Queues); err != nil {
+	if err := load.CreateTopic(ctx, o.Self, o.Address, o.Topic, o.Queues); err != nil {
 		return nil, err
 	}
-	arrivals, err := load.OpenArrivals(ctx, o.Address, o.Topic, o.Queues)
+	arrivals, err := load.OpenArrivals(ctx, o.Self, o.Address, o.Topic, o.Queues)
 	if err != nil {
 		return nil, err
 	}
@@ -116,7 +118,7 @@ func Run(ctx context.Context, o Options) (*Results, error) {
 // plain measures the plain load.
 func (o *Options) plain(ctx context.Context, into *e2e.Sample) error {
 	results, err := e2e.Run(ctx, e2e.Options{
-		Address: o.Address, Topic: o.Topic + "-plain", Queues: o.Queues, Rates: []int{o.Rate}, Size: o.Size, Producers: o.Connections,
+		Address: o.Address, Self: o.Self, Topic: o.Topic + "-plain", Queues: o.Queues, Rates: []int{o.Rate}, Size: o.Size, Producers: o.Connections,
 		Consumers: min(2, o.Queues), Warmup: o.Warmup, Duration: o.Duration, Rest: o.Patience, PID: o.PID, Group: "bench-due",
 	})
 	if err == nil {
@@ -130,7 +132,7 @@ func (o *Options) fill(ctx context.Context) (time.Time, error) {
 	at := time.Now().Add(o.Ahead).Truncate(time.Millisecond)
 	o.tell("store %d messages that are due at %s", o.Messages, at.Format(time.TimeOnly))
 	result, err := load.Send(ctx, load.SendOptions{
-		Target: load.Target{Address: o.Address, Connections: o.Connections, Topic: o.Topic, Queues: o.Queues, Duration: o.Ahead},
+		Target: load.Target{Address: o.Address, Self: o.Self, Connections: o.Connections, Topic: o.Topic, Queues: o.Queues, Duration: o.Ahead},
 		Kind:   load.Delayed, Delay: load.Delay{At: at}, InFlight: fillInFlight, Size: o.Size, Batch: 1, Topics: 1,
 		Messages: o.Messages, Create: load.CreateNever, Producers: "bench-due",
 	})

@@ -1,11 +1,8 @@
 package e2e
 
 import (
-	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
-	"os"
 	"text/tabwriter"
 	"time"
 
@@ -13,37 +10,35 @@ import (
 
 	"github.com/apogeemq/apogee/bench/load"
 	"github.com/apogeemq/apogee/bench/plot"
+	"github.com/apogeemq/apogee/bench/report"
+	"github.com/apogeemq/apogee/server/access"
 )
 
 // Command is `bench e2e`.
 func Command() *cobra.Command {
 	var o Options
-	var asJSON bool
-	var svg string
+	var self access.ClientOptions
+	var output report.Output
 	cmd := &cobra.Command{
 		Use: "e2e", Short: "Measure the time from producer to consumer at fixed rates", Args: cobra.NoArgs,
 		Long: "Sends at fixed rates and measures, from the time at which each message was due, how long its\n" +
 			"send takes and when a consumer has it. A stall is counted for every message that it delays.",
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			o.Progress = func(text string) { fmt.Fprintln(cmd.ErrOrStderr(), text) }
+			o.Progress = report.Progress(cmd)
+			var err error
+			if o.Self, err = self.Open(); err != nil {
+				return err
+			}
 			r, err := Run(cmd.Context(), o)
 			if err != nil {
 				return err
 			}
-			if err := writePlot(svg, r); err != nil {
-				return err
-			}
-			if !asJSON {
-				return r.Print(cmd.OutOrStdout())
-			}
-			e := json.NewEncoder(cmd.OutOrStdout())
-			e.SetIndent("", "  ")
-			return e.Encode(r)
+			return output.WritePlot(cmd, r)
 		},
 	}
 	o.addFlags(cmd)
-	cmd.Flags().BoolVar(&asJSON, "json", false, "print the result as JSON")
-	cmd.Flags().StringVar(&svg, "svg", "", "`file` for a plot of latency against throughput")
+	self.AddFlags(cmd.Flags())
+	output.AddPlotFlags(cmd)
 	return cmd
 }
 
@@ -133,18 +128,4 @@ func (r *Results) Plot(w io.Writer) error {
 		p.Panels = append(p.Panels, drawn)
 	}
 	return p.Write(w)
-}
-
-func writePlot(path string, r *Results) error {
-	if path == "" {
-		return nil
-	}
-	f, err := os.Create(path)
-	if err == nil {
-		err = errors.Join(r.Plot(f), f.Close())
-	}
-	if err != nil {
-		return fmt.Errorf("write plot: %w", err)
-	}
-	return nil
 }

@@ -5,11 +5,13 @@ import (
 	"time"
 
 	"github.com/apogeemq/apogee/bench/load"
+	"github.com/apogeemq/apogee/server/access"
 )
 
 // Options of a run.
 type Options struct {
-	Address   string // of the broker
+	Address   string        // of the broker
+	Self      access.Client // who it is to the broker
 	Topic     string
 	Queues    int
 	Rates     []int // messages per second, one after the other

@@ -44,7 +44,7 @@ func Run(ctx context.Context, o Options) (*Results, error) {
 	if err := o.check(); err != nil {
 		return nil, err
 	}
-	if err := load.CreateTopic(ctx, o.Address, o.Topic, o.Queues); err != nil {
+	if err := load.CreateTopic(ctx, o.Self, o.Address, o.Topic, o.Queues); err != nil {
 		return nil, err
 	}
 	results := &Results{Load: o.String(), Machine: load.DescribeMachine(), Started: time.Now()}
@@ -134,7 +134,7 @@ func (r *run) connect(ctx context.Context) (producers []*producer, consumers []*
 	ctx, cancel := context.WithTimeout(ctx, callTime)
 	defer cancel()
 	for i := range r.options.Producers + r.options.Consumers {
-		c, err := remoting.Dial(ctx, r.options.Address, remoting.ClientOptions{CallsMax: callsMax})
+		c, err := r.options.Self.Dial(ctx, r.options.Address, remoting.ClientOptions{CallsMax: callsMax})
 		if err != nil {
 			return nil, nil, done, err
 		}

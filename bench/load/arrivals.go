@@ -8,6 +8,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/apogeemq/apogee/bench/frame"
+	"github.com/apogeemq/apogee/server/access"
 	"github.com/apogeemq/apogee/server/remoting"
 )
 
@@ -21,8 +22,8 @@ type Arrivals struct {
 }
 
 // OpenArrivals connects to a broker. The topic has to exist.
-func OpenArrivals(ctx context.Context, address, topic string, queues int) (*Arrivals, error) {
-	c, err := dialControl(ctx, address, frame.JSON)
+func OpenArrivals(ctx context.Context, self access.Client, address, topic string, queues int) (*Arrivals, error) {
+	c, err := dialControl(ctx, self, address, frame.JSON)
 	if err != nil {
 		return nil, err
 	}

@@ -36,12 +36,22 @@ type fakeBroker struct {
 // address.
 func startBroker(t *testing.T, b *fakeBroker) string {
 	t.Helper()
+	return serve(t, b.begin(t), remoting.Options{})
+}
+
+func (b *fakeBroker) begin(t *testing.T) *fakeBroker {
 	b.t, b.keys, b.queues, b.first = t, map[string]int{}, map[string]int{}, make(chan struct{})
+	return b
+}
+
+// serve serves a handler until the test ends and returns its address.
+func serve(t *testing.T, h remoting.Handler, o remoting.Options) string {
+	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	server := remoting.Serve(l, b, remoting.Options{})
+	server := remoting.Serve(l, h, o)
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 		defer cancel()

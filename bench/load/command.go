@@ -1,14 +1,13 @@
 package load
 
 import (
-	"encoding/json"
-	"fmt"
-	"io"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/apogeemq/apogee/bench/frame"
+	"github.com/apogeemq/apogee/bench/report"
+	"github.com/apogeemq/apogee/server/access"
 )
 
 const (
@@ -22,7 +21,18 @@ const (
 // shared are the flags of both loads that need translation.
 type shared struct {
 	header string
-	asJSON bool
+	output report.Output
+	self   access.ClientOptions
+}
+
+// translate puts into the target what the flags say.
+func (s *shared) translate(t *Target, cmd *cobra.Command) (err error) {
+	if t.Serialization, err = frame.ParseSerialization(s.header); err != nil {
+		return err
+	}
+	t.Progress = report.Progress(cmd)
+	t.Self, err = s.self.Open()
+	return err
 }
 
 func (t *Target) addFlags(cmd *cobra.Command, s *shared) {
@@ -35,7 +45,8 @@ func (t *Target) addFlags(cmd *cobra.Command, s *shared) {
 	f.DurationVar(&t.Duration, "duration", defaultDuration, "measured time")
 	f.IntVar(&t.PID, "pid", 0, "process id of the broker, to measure its CPU time and memory (0: don't)")
 	f.StringVar(&s.header, "header", "json", "encoding of request headers: json or rocketmq")
-	f.BoolVar(&s.asJSON, "json", false, "print the result as JSON")
+	s.output.AddFlags(cmd)
+	s.self.AddFlags(f)
 }
 
 // SendCommand is `bench send`.
@@ -46,7 +57,7 @@ func SendCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "send", Short: "Send to a RocketMQ-compatible broker and measure it", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) (err error) {
-			if o.Serialization, err = frame.ParseSerialization(s.header); err != nil {
+			if err = s.translate(&o.Target, cmd); err != nil {
 				return err
 			}
 			if o.Kind, err = ParseKind(kind); err != nil {
@@ -55,7 +66,6 @@ func SendCommand() *cobra.Command {
 			if o.Delay.After > 0 {
 				o.Delay.Level = 0
 			}
-			o.Progress = s.progress(cmd)
 			if !create {
 				o.Create = CreateNever
 			}
@@ -63,7 +73,7 @@ func SendCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return s.print(cmd.OutOrStdout(), result)
+			return s.output.Write(cmd, result)
 		},
 	}
 	o.addFlags(cmd, &s)
@@ -90,15 +100,14 @@ func PullCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "pull", Short: "Pull from a RocketMQ-compatible broker, check the records and measure it", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) (err error) {
-			if o.Serialization, err = frame.ParseSerialization(s.header); err != nil {
+			if err = s.translate(&o.Target, cmd); err != nil {
 				return err
 			}
-			o.Progress = s.progress(cmd)
 			result, err := Pull(cmd.Context(), o)
 			if err != nil {
 				return err
 			}
-			return s.print(cmd.OutOrStdout(), result)
+			return s.output.Write(cmd, result)
 		},
 	}
 	o.addFlags(cmd, &s)
@@ -109,21 +118,4 @@ func PullCommand() *cobra.Command {
 	f.StringVar((*string)(&o.Reading), "read", string(ReadAgain), "at the end of a queue: again (start over: a warm read) or once (drain it)")
 	f.StringVar(&o.Group, "group", "bench-consumers", "consumer group")
 	return cmd
-}
-
-// progress tells people how far a long run is.
-func (s *shared) progress(cmd *cobra.Command) func(string) {
-	return func(text string) { fmt.Fprintln(cmd.ErrOrStderr(), text) }
-}
-
-func (s *shared) print(w io.Writer, r *Result) error {
-	if !s.asJSON {
-		return r.Print(w)
-	}
-	e := json.NewEncoder(w)
-	e.SetIndent("", "  ")
-	if err := e.Encode(r); err != nil {
-		return fmt.Errorf("print result: %w", err)
-	}
-	return nil
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/apogeemq/apogee/bench/frame"
+	"github.com/apogeemq/apogee/server/access"
 	"github.com/apogeemq/apogee/server/remoting"
 )
 
@@ -18,12 +19,12 @@ const (
 // control makes the few requests before the load starts.
 type control struct{ client *remoting.Client }
 
-func dialControl(ctx context.Context, addr string, s frame.Serialization) (*control, error) {
+func dialControl(ctx context.Context, self access.Client, addr string, s frame.Serialization) (*control, error) {
 	ctx, cancel := context.WithTimeout(ctx, controlTimeout)
 	defer cancel()
-	client, err := remoting.Dial(ctx, addr, remoting.ClientOptions{Serialization: remoting.Serialization(s)})
+	client, err := self.Dial(ctx, addr, remoting.ClientOptions{Serialization: remoting.Serialization(s)})
 	if err != nil {
-		return nil, fmt.Errorf("reach the broker: %w", err)
+		return nil, fmt.Errorf("reach the server: %w", err)
 	}
 	return &control{client: client}, nil
 }
@@ -39,7 +40,7 @@ func (c *control) call(ctx context.Context, r *remoting.Request) (*remoting.Comm
 		return nil, err
 	}
 	if reply.Code != remoting.ResponseSuccess {
-		return nil, fmt.Errorf("the broker answers code %d: %s", reply.Code, reply.Remark)
+		return nil, fmt.Errorf("the server answers code %d: %s", reply.Code, reply.Remark)
 	}
 	return reply, nil
 }
@@ -75,8 +76,8 @@ func (c *control) bound(ctx context.Context, code int32, topic string, queue int
 
 // CreateTopic makes a topic on the broker at addr. It is also a probe: when
 // it succeeds the broker serves requests.
-func CreateTopic(ctx context.Context, addr, name string, queues int) error {
-	c, err := dialControl(ctx, addr, frame.JSON)
+func CreateTopic(ctx context.Context, self access.Client, addr, name string, queues int) error {
+	c, err := dialControl(ctx, self, addr, frame.JSON)
 	if err != nil {
 		return err
 	}

@@ -25,23 +25,27 @@ const (
 // ending is an encoded END_TRANSACTION that commits, with the places to patch.
 type ending struct {
 	frame.Head
-	stateAt, positionAt, messageAt, transactionAt int
+	stateAt, positionAt, messageAt, transactionAt, signatureAt int
 }
 
 // newEnding encodes the request as RocketMQ's producers send it: one-way.
 func newEnding(o *SendOptions) (*ending, error) {
-	e := &ending{Head: frame.Encode(o.Serialization, frame.Request{
+	e := &ending{}
+	var err error
+	e.Head, e.signatureAt, err = o.encode(frame.Request{
 		Code: remoting.RequestEndTransaction, Flag: frame.FlagOneway, Fields: []frame.Field{
 			{Key: "topic", Value: o.Topic}, {Key: "producerGroup", Value: o.Producers},
 			{Key: "tranStateTableOffset", Value: statePlaceholder}, {Key: "commitLogOffset", Value: positionPlaceholder},
 			{Key: "commitOrRollback", Value: commitTransaction}, {Key: "fromTransactionCheck", Value: "false"},
 			{Key: "msgId", Value: keyPlaceholder}, {Key: "transactionId", Value: transactionPlaceholder},
-		}}, 0)}
+		}}, 0)
+	if err != nil {
+		return nil, err
+	}
 	for placeholder, at := range map[string]*int{
 		statePlaceholder: &e.stateAt, positionPlaceholder: &e.positionAt,
 		keyPlaceholder: &e.messageAt, transactionPlaceholder: &e.transactionAt,
 	} {
-		var err error
 		if *at, err = place(e.Bytes, placeholder); err != nil {
 			return nil, err
 		}

@@ -1,10 +1,8 @@
 package load
 
 import (
-	"context"
 	"fmt"
 	"maps"
-	"net"
 	"slices"
 	"strconv"
 	"strings"
@@ -29,20 +27,12 @@ type waitingBroker struct {
 // startWaiting serves a broker until the test ends and returns its address.
 func startWaiting(t *testing.T) (*waitingBroker, string) {
 	t.Helper()
-	b := &waitingBroker{t: t, halves: map[string]int64{}, arrived: map[string]int64{}}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	server := remoting.Serve(l, b, remoting.Options{})
-	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
-		defer cancel()
-		if err := server.Shutdown(ctx); err != nil {
-			t.Errorf("shut down the broker: %v", err)
-		}
-	})
-	return b, l.Addr().String()
+	b := newWaiting(t)
+	return b, serve(t, b, remoting.Options{})
+}
+
+func newWaiting(t *testing.T) *waitingBroker {
+	return &waitingBroker{t: t, halves: map[string]int64{}, arrived: map[string]int64{}}
 }
 
 func (b *waitingBroker) Closed(*remoting.Conn) {}

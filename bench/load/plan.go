@@ -22,9 +22,10 @@ type plan struct {
 // head is an encoded frame up to its body, with the places to patch.
 type head struct {
 	frame.Head
-	bornAt int
-	keyAt  int // of a single message's unique key; 0 in a batch
-	dueAt  int // of the time of a delayed message, else 0
+	bornAt      int
+	keyAt       int // of a single message's unique key; 0 in a batch
+	dueAt       int // of the time of a delayed message, else 0
+	signatureAt int
 }
 
 // patch is what differs between the requests of a queue.
@@ -68,13 +69,17 @@ func newHead(o *SendOptions, topic string, queue, bodyBytes int) (head, error) {
 	if o.Batch > 1 {
 		code, batch, text = remoting.RequestSendBatchMessage, "true", ""
 	}
-	h := head{Head: frame.Encode(o.Serialization, frame.Request{Code: code, Fields: []frame.Field{
+	var h head
+	var err error
+	h.Head, h.signatureAt, err = o.encode(frame.Request{Code: code, Fields: []frame.Field{
 		{Key: "a", Value: o.Producers}, {Key: "b", Value: topic}, {Key: "c", Value: "TBW102"},
 		{Key: "d", Value: decimal(o.Queues)}, {Key: "e", Value: decimal(queue)}, {Key: "f", Value: o.systemFlag()},
 		{Key: "g", Value: bornPlaceholder}, {Key: "h", Value: "0"}, {Key: "i", Value: text},
 		{Key: "j", Value: "0"}, {Key: "k", Value: "false"}, {Key: "m", Value: batch},
-	}}, bodyBytes)}
-	var err error
+	}}, bodyBytes)
+	if err != nil {
+		return h, err
+	}
 	if h.bornAt, err = place(h.Bytes, bornPlaceholder); err != nil {
 		return h, err
 	}

@@ -80,7 +80,7 @@ func Pull(ctx context.Context, o PullOptions) (*Result, error) {
 	assigned := 0
 	for i, conn := range conns {
 		slots := share(o.Consumers, len(conns), i)
-		p := &puller{stream: newStream(conn, w, slots, pullReadBytes), reading: o.Reading}
+		p := &puller{stream: newStream(conn, w, o.signature(), slots, pullReadBytes), reading: o.Reading}
 		for range slots {
 			p.consumers = append(p.consumers, newConsumer(cursors, o.Consumers, assigned))
 			assigned++
@@ -104,7 +104,7 @@ type cursor struct {
 
 // openCursors asks for the bounds of all queues.
 func openCursors(ctx context.Context, o *PullOptions) ([]*cursor, error) {
-	c, err := dialControl(ctx, o.Address, o.Serialization)
+	c, err := dialControl(ctx, o.Self, o.Address, o.Serialization)
 	if err != nil {
 		return nil, err
 	}
@@ -124,7 +124,11 @@ func openCursors(ctx context.Context, o *PullOptions) ([]*cursor, error) {
 			first = max(first, end-o.Last)
 		}
 		messages += end - first
-		cursors = append(cursors, &cursor{request: newPullRequest(o, queue), queue: queue, first: first, next: first, end: end})
+		request, err := newPullRequest(o, queue)
+		if err != nil {
+			return nil, err
+		}
+		cursors = append(cursors, &cursor{request: request, queue: queue, first: first, next: first, end: end})
 	}
 	if messages == 0 {
 		return nil, fmt.Errorf("pull from topic %q: it has no messages: send some first", o.Topic)
@@ -183,7 +187,9 @@ func (p *puller) pull(slot int, now time.Duration) {
 		return
 	}
 	at := c.cursors[c.current]
+	from := len(p.out)
 	p.out = at.append(p.out, frame.OpaqueBase+int32(slot), at.next)
+	p.signature.put(p.out[from:], at.signatureAt)
 	p.depart(slot, now)
 }
 

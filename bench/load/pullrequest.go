@@ -12,8 +12,9 @@ import (
 // request is an encoded PULL_MESSAGE of one queue, cut where the queue offset
 // goes: its digits are as many as the number has.
 type request struct {
-	head     frame.Head // with the placeholder
-	offsetAt int
+	head        frame.Head // with the placeholder
+	offsetAt    int
+	signatureAt int
 }
 
 // offsetPlaceholder stands where the queue offset goes.
@@ -21,8 +22,8 @@ const offsetPlaceholder = "2222222222222222222"
 
 const subscriptionIncluded = 4 // of a pull's sysFlag: no heartbeat is needed
 
-func newPullRequest(o *PullOptions, queue int) request {
-	r := request{head: frame.Encode(o.Serialization, frame.Request{Code: remoting.RequestPullMessage, Fields: []frame.Field{
+func newPullRequest(o *PullOptions, queue int) (r request, err error) {
+	r.head, r.signatureAt, err = o.encode(frame.Request{Code: remoting.RequestPullMessage, Fields: []frame.Field{
 		// First, so that no other value can be taken for the placeholder.
 		{Key: "queueOffset", Value: offsetPlaceholder},
 		{Key: "consumerGroup", Value: o.Group}, {Key: "topic", Value: o.Topic},
@@ -30,9 +31,9 @@ func newPullRequest(o *PullOptions, queue int) request {
 		{Key: "sysFlag", Value: decimal(subscriptionIncluded)}, {Key: "commitOffset", Value: "0"},
 		{Key: "suspendTimeoutMillis", Value: "0"}, {Key: "subscription", Value: "*"},
 		{Key: "subVersion", Value: "1"}, {Key: "expressionType", Value: "TAG"},
-	}}, 0)}
+	}}, 0)
 	r.offsetAt = bytes.Index(r.head.Bytes, []byte(offsetPlaceholder))
-	return r
+	return r, err
 }
 
 // append adds the request to dst, with its opaque and offset. The digits of

@@ -10,7 +10,6 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"github.com/apogeemq/apogee/bench/frame"
 	"github.com/apogeemq/apogee/server/remoting"
 )
 
@@ -32,12 +31,12 @@ type routes struct {
 	asked   int64
 }
 
-func openRoutes(ctx context.Context, address string, s frame.Serialization, topics []string, queues int) (*routes, error) {
-	c, err := dialControl(ctx, address, s)
+func openRoutes(ctx context.Context, o *SendOptions) (*routes, error) {
+	c, err := dialControl(ctx, o.Self, o.Nameserver, o.Serialization)
 	if err != nil {
 		return nil, err
 	}
-	return &routes{control: c, topics: topics, queues: queues}, nil
+	return &routes{control: c, topics: o.topicNames(), queues: o.Queues}, nil
 }
 
 var errNoRoute = errors.New("the route does not have the queues yet")

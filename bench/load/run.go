@@ -2,6 +2,7 @@ package load
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -10,6 +11,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/apogeemq/apogee/bench/frame"
+	"github.com/apogeemq/apogee/server/access"
 )
 
 // replyGrace is how long after the end of the window replies may still come.
@@ -29,6 +31,7 @@ func (w *window) holds(at time.Duration) bool { return at >= w.from && at < w.to
 // Target names the broker and how it is measured; shared by both loads.
 type Target struct {
 	Address       string
+	Self          access.Client // who it is to the broker
 	Connections   int
 	Topic         string
 	Queues        int
@@ -89,7 +92,7 @@ type worker interface {
 func dial(ctx context.Context, t *Target, connections int) ([]net.Conn, error) {
 	conns := make([]net.Conn, 0, connections)
 	for range connections {
-		conn, err := (&net.Dialer{Timeout: controlTimeout}).DialContext(ctx, "tcp", t.Address)
+		conn, err := t.connect(ctx)
 		if err == nil {
 			conns = append(conns, conn)
 			err = conn.SetDeadline(time.Now().Add(t.Warmup + t.Duration + replyGrace))
@@ -100,6 +103,16 @@ func dial(ctx context.Context, t *Target, connections int) ([]net.Conn, error) {
 		}
 	}
 	return conns, nil
+}
+
+// connect opens one, with TLS if the target has it.
+func (t *Target) connect(ctx context.Context) (net.Conn, error) {
+	ctx, cancel := context.WithTimeout(ctx, controlTimeout)
+	defer cancel()
+	if t.Self.TLS != nil {
+		return (&tls.Dialer{Config: t.Self.TLS}).DialContext(ctx, "tcp", t.Address)
+	}
+	return (&net.Dialer{}).DialContext(ctx, "tcp", t.Address)
 }
 
 func closeAll(conns []net.Conn) {

@@ -101,7 +101,7 @@ func Send(ctx context.Context, o SendOptions) (*Result, error) {
 	if o.Nameserver == "" {
 		return send(ctx, &o)
 	}
-	r, err := openRoutes(ctx, o.Nameserver, o.Serialization, o.topicNames(), o.Queues)
+	r, err := openRoutes(ctx, &o)
 	if err != nil {
 		return nil, err
 	}
@@ -136,7 +136,7 @@ func send(ctx context.Context, o *SendOptions) (*Result, error) {
 	workers := make([]worker, len(conns))
 	for i, conn := range conns {
 		s := &sender{
-			stream: newStream(conn, w, share(o.InFlight, len(conns), i), sendReadBytes),
+			stream: newStream(conn, w, o.signature(), share(o.InFlight, len(conns), i), sendReadBytes),
 			plan:   plan, next: len(plan.heads) * i / len(conns), left: math.MaxInt64,
 			key: firstKey(w.base, i), bornBase: w.base.UnixMilli(), delay: &o.Delay,
 		}
@@ -147,7 +147,7 @@ func send(ctx context.Context, o *SendOptions) (*Result, error) {
 	}
 	c := crew{conns: conns, workers: workers, zeroName: "SEND_OK"}
 	if o.Kind != Plain {
-		if c.arrivals, err = OpenArrivals(ctx, o.Address, o.Topic, o.Queues); err != nil {
+		if c.arrivals, err = OpenArrivals(ctx, o.Self, o.Address, o.Topic, o.Queues); err != nil {
 			return nil, err
 		}
 		defer c.arrivals.Close()
@@ -177,7 +177,7 @@ func firstKey(base time.Time, connection int) uint64 {
 }
 
 func createTopics(ctx context.Context, o *SendOptions) error {
-	c, err := dialControl(ctx, o.Address, o.Serialization)
+	c, err := dialControl(ctx, o.Self, o.Address, o.Serialization)
 	if err != nil {
 		return err
 	}
@@ -234,9 +234,11 @@ func (s *sender) handle(f *frame.Frame, now time.Duration) error {
 	}
 	if s.plan.ending != nil && isStored(code) {
 		var ok bool
+		from := len(s.out)
 		if s.out, ok = s.plan.ending.append(s.out, f, opaque); !ok {
 			return fmt.Errorf("end transaction: the reply has no position, offset or key: %.300q", f.Header)
 		}
+		s.signature.put(s.out[from:], s.plan.ending.signatureAt)
 	}
 	if now < s.window.to {
 		s.request(slot, now)
@@ -267,7 +269,9 @@ func (s *sender) request(slot int, now time.Duration) {
 		return
 	}
 	s.left -= int64(s.plan.messages)
+	from := len(s.out)
 	s.out = s.plan.append(s.out, s.next, patch{opaque: frame.OpaqueBase + int32(slot), born: s.born[:], firstKey: s.key, due: s.due(now)})
+	s.signature.put(s.out[from:], s.plan.heads[s.next].signatureAt)
 	s.key += uint64(s.plan.messages)
 	if s.next++; s.next == len(s.plan.heads) {
 		s.next = 0

@@ -159,7 +159,7 @@ func TestBadSendOptionsAreRefused(t *testing.T) {
 
 func TestAReplyToNothingIsAnError(t *testing.T) {
 	t.Parallel()
-	s := newStream(nil, &window{}, 2, 64)
+	s := newStream(nil, &window{}, signature{}, 2, 64)
 	s.depart(1, time.Second)
 	for _, opaque := range []int32{0, frame.OpaqueBase, frame.OpaqueBase + 2} {
 		if _, _, err := s.arrive(opaque); err == nil {
@@ -187,7 +187,7 @@ func discarding(t testing.TB, k Kind) (*sender, *frame.Frame) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &sender{stream: newStream(discard{}, &window{base: time.Now(), to: time.Hour}, 1, 64), plan: p, left: 1 << 40, delay: &o.Delay}
+	s := &sender{stream: newStream(discard{}, &window{base: time.Now(), to: time.Hour}, signature{}, 1, 64), plan: p, left: 1 << 40, delay: &o.Delay}
 	return s, &frame.Frame{Header: []byte(`{"code":0,"extFields":{"queueId":"1","msgId":"7F00000100002A9F0000000000000000","queueOffset":"17",` +
 		`"transactionId":"A9F0C0DEA9F0C0DE0000000000000000"},"flag":1,"opaque":1000000000}`)}
 }

@@ -12,18 +12,19 @@ import (
 // stream is one connection with requests in flight. A request's opaque is
 // frame.OpaqueBase plus its slot, so a reply leads to its slot without a map.
 type stream struct {
-	conn   net.Conn
-	reader *frame.Reader
-	window *window
-	out    []byte          // requests not written yet
-	sent   []time.Duration // per slot: when its request was written; -1 when idle
-	flying int
-	tally  *tally
+	conn      net.Conn
+	reader    *frame.Reader
+	window    *window
+	signature signature
+	out       []byte          // requests not written yet
+	sent      []time.Duration // per slot: when its request was written; -1 when idle
+	flying    int
+	tally     *tally
 }
 
-func newStream(conn net.Conn, w *window, slots, readBytes int) stream {
+func newStream(conn net.Conn, w *window, by signature, slots, readBytes int) stream {
 	s := stream{
-		conn: conn, reader: frame.NewReader(conn, readBytes), window: w,
+		conn: conn, reader: frame.NewReader(conn, readBytes), window: w, signature: by,
 		sent: make([]time.Duration, slots), tally: newTally(),
 	}
 	for i := range s.sent {

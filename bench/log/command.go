@@ -1,46 +1,34 @@
 package log
 
 import (
-	"encoding/json"
-	"errors"
-	"fmt"
-	"os"
 	"path/filepath"
 	"time"
 
 	"github.com/spf13/cobra"
+
+	"github.com/apogeemq/apogee/bench/report"
 )
 
 // Command is `bench log`.
 func Command() *cobra.Command {
 	var o Options
-	var asJSON bool
-	var svg string
+	var output report.Output
 	cmd := &cobra.Command{
 		Use: "log", Short: "Measure the log and its floors without a network", Args: cobra.NoArgs,
 		Long: "Measure producers that store into the log, on io_uring and on plain system calls, and in the same run\n" +
 			"the floors: merged writes without format, a write per message, and the device. With the defaults it\n" +
 			"takes some eight minutes on an idle machine, and 5 GiB on the disk.",
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			o.Progress = func(text string) { fmt.Fprintln(cmd.ErrOrStderr(), text) }
+			o.Progress = report.Progress(cmd)
 			r, err := Run(cmd.Context(), o)
 			if err != nil {
 				return err
 			}
-			if err := writePlot(svg, r); err != nil {
-				return err
-			}
-			if !asJSON {
-				return r.Print(cmd.OutOrStdout())
-			}
-			e := json.NewEncoder(cmd.OutOrStdout())
-			e.SetIndent("", "  ")
-			return e.Encode(r)
+			return output.WritePlot(cmd, r)
 		},
 	}
 	o.addFlags(cmd)
-	cmd.Flags().BoolVar(&asJSON, "json", false, "print all samples and ratios as JSON")
-	cmd.Flags().StringVar(&svg, "svg", "", "`file` for a plot of latency against throughput")
+	output.AddPlotFlags(cmd)
 	return cmd
 }
 
@@ -57,18 +45,4 @@ func (o *Options) addFlags(cmd *cobra.Command) {
 	f.Int64Var(&o.SegmentBytes, "segment-bytes", 1<<30, "size of the log's segments")
 	f.StringVar(&o.Segments, "segments", ready, "what the engine writes into: segments that are ready, as recycled ones are, or fresh ones, zero-filled while it writes")
 	f.Int64Var(&o.FloorBytes, "floor-bytes", 256<<20, "size of the file that the floors write around in")
-}
-
-func writePlot(path string, r *Results) error {
-	if path == "" {
-		return nil
-	}
-	f, err := os.Create(path)
-	if err == nil {
-		err = errors.Join(r.Plot(f), f.Close())
-	}
-	if err != nil {
-		return fmt.Errorf("write plot: %w", err)
-	}
-	return nil
 }

@@ -38,10 +38,11 @@ type work struct {
 
 func newSigner(secret string) *signer {
 	s := &signer{}
-	key := []byte(secret)
-	s.pool.New = func() any { return &work{mac: hmac.New(sha1.New, key)} }
+	s.pool.New = func() any { return newWork(secret) }
 	return s
 }
+
+func newWork(secret string) *work { return &work{mac: hmac.New(sha1.New, []byte(secret))} }
 
 // fieldsKept bounds the field tables that are kept between signatures.
 const fieldsKept = 64
@@ -60,6 +61,13 @@ func (s *signer) signs(cmd *remoting.Command, got []byte) bool {
 
 // matches compares with the signature over all fields but two.
 func (w *work) matches(cmd *remoting.Command, got []byte, without, without2 string) bool {
+	unique := w.sign(cmd, without, without2)
+	return subtle.ConstantTimeCompare(w.text[:], got) == 1 && unique
+}
+
+// sign computes the signature over all fields but two, and reports whether
+// each has one value.
+func (w *work) sign(cmd *remoting.Command, without, without2 string) (unique bool) {
 	w.fields = w.fields[:0]
 	for _, f := range cmd.Fields {
 		if string(f.Key) != without && string(f.Key) != without2 {
@@ -67,13 +75,13 @@ func (w *work) matches(cmd *remoting.Command, got []byte, without, without2 stri
 		}
 	}
 	slices.SortStableFunc(w.fields, func(a, b remoting.Field) int { return bytes.Compare(a.Key, b.Key) })
-	unique := w.write(cmd.Body)
+	unique = w.write(cmd.Body)
 	base64.StdEncoding.Encode(w.text[:], w.mac.Sum(w.sum[:0]))
 	clear(w.fields)
 	if cap(w.fields) > fieldsKept {
 		w.fields = nil
 	}
-	return subtle.ConstantTimeCompare(w.text[:], got) == 1 && unique
+	return unique
 }
 
 // write writes the content and reports whether each field has one value. Java's

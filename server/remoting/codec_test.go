@@ -244,6 +244,23 @@ func TestFrameLengthsAreChecked(t *testing.T) {
 	}
 }
 
+func TestAFrameIsDecodedOnlyWhole(t *testing.T) {
+	t.Parallel()
+	whole := goldenFrame(t, "route-request-json.hex")
+	var c Command
+	for length := range whole {
+		if err := c.Decode(bytes.Clone(whole[:length])); !errors.Is(err, ErrProtocol) {
+			t.Fatalf("the first %d of %d bytes: error %v", length, len(whole), err)
+		}
+	}
+	if err := c.Decode(append(bytes.Clone(whole), 0)); !errors.Is(err, ErrProtocol) {
+		t.Errorf("with one byte more: error %v", err)
+	}
+	if err := c.Decode(whole); err != nil || c.Code != RequestGetRouteInfoByTopic {
+		t.Errorf("code %d, error %v", c.Code, err)
+	}
+}
+
 func TestReplyThatDoesNotFitInAFrameBecomesAnError(t *testing.T) {
 	t.Parallel()
 	r := Reply{Body: make([]byte, FrameBytesMax)}

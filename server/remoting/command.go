@@ -109,6 +109,22 @@ func (c *Command) Clone() *Command {
 	return &d
 }
 
+// Decode reads the frame b, all of it, in place: it may rewrite the header in
+// b, and the command's slices alias b. Its error wraps ErrProtocol.
+func (c *Command) Decode(b []byte) error {
+	if len(b) < prefixBytes {
+		return fmt.Errorf("%w: a frame of %d bytes, at least %d are needed", ErrProtocol, len(b), prefixBytes)
+	}
+	p, err := parsePrefix(b, FrameBytesMax)
+	if err == nil && p.frameBytes != len(b) {
+		err = fmt.Errorf("%w: a frame of %d bytes says that it has %d", ErrProtocol, len(b), p.frameBytes)
+	}
+	if err != nil {
+		return err
+	}
+	return c.decode(p, b)
+}
+
 // decode reads the frame b, whose prefix is p, in place: it may rewrite b.
 // After an error the command's content is undefined.
 func (c *Command) decode(p prefix, b []byte) error {

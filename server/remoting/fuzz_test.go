@@ -48,12 +48,8 @@ func TestRequestsSurviveEncodingAndDecoding(t *testing.T) {
 			t.Fatal(err)
 		}
 		b = append(b, r.Body...)
-		p, err := parsePrefix(b, FrameBytesMax)
-		if err != nil {
-			t.Fatal(err)
-		}
 		var got Command
-		if err := got.decode(p, b); err != nil {
+		if err := got.Decode(b); err != nil {
 			t.Fatal(err)
 		}
 		if len(got.Fields) == 0 {

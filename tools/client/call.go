@@ -100,7 +100,7 @@ func (c *Cluster) client(ctx context.Context, address string) (*remoting.Client,
 			return client, nil
 		}
 	}
-	client, err := remoting.Dial(ctx, address, remoting.ClientOptions{Logger: c.log, Signer: c.signer, TLS: c.tls})
+	client, err := c.self.Dial(ctx, address, remoting.ClientOptions{Logger: c.log})
 	if err != nil {
 		return nil, err
 	}

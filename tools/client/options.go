@@ -1,8 +1,6 @@
 package client
 
 import (
-	"crypto/tls"
-	"crypto/x509"
 	"fmt"
 	"log/slog"
 	"net"
@@ -20,7 +18,6 @@ import (
 const (
 	defaultNameserver   = "127.0.0.1:9876"
 	nameserversVariable = "NAMESRV_ADDR"
-	credentialsVariable = "APOGEE_CREDENTIALS"
 	defaultTimeout      = 5 * time.Second
 )
 
@@ -29,11 +26,7 @@ type Options struct {
 	Nameservers string        // host:port, with ; between several
 	Broker      string        // host:port of the one broker to ask, "" for all that nameservers know
 	Timeout     time.Duration // of one call
-	Credentials string        // file with an access key and its secret key, "" for none
-
-	TLS         bool   // speak TLS
-	TLSRoots    string // file of certificates that vouch for servers; "" for the system's
-	TLSInsecure bool   // take any certificate, as RocketMQ's clients do by default
+	access.ClientOptions
 }
 
 // AddFlags adds the flags of all options to a command and those below it.
@@ -41,11 +34,8 @@ func (o *Options) AddFlags(cmd *cobra.Command) {
 	f := cmd.PersistentFlags()
 	f.StringVarP(&o.Nameservers, "namesrv", "n", "", "nameservers, `host:port;…` (default $"+nameserversVariable+", else "+defaultNameserver+")")
 	f.StringVarP(&o.Broker, "broker", "b", "", "ask only the broker at `host:port`, without a nameserver")
-	f.BoolVar(&o.TLS, "tls", false, "speak TLS")
-	f.StringVar(&o.TLSRoots, "tls-ca", "", "PEM `file` of certificates that vouch for servers (default: the system's); implies --tls")
-	f.BoolVar(&o.TLSInsecure, "tls-insecure", false, "take any certificate: whoever is between can read and change everything; implies --tls")
 	f.DurationVar(&o.Timeout, "timeout", defaultTimeout, "longest wait for an answer")
-	f.StringVar(&o.Credentials, "credentials", os.Getenv(credentialsVariable), "`file` with accessKey and secretKey, like RocketMQ's tools.yml, for servers with access control (default $"+credentialsVariable+")")
+	o.ClientOptions.AddFlags(f)
 }
 
 // Open checks the options. It connects to nobody yet.
@@ -56,18 +46,11 @@ func (o *Options) Open() (*Cluster, error) {
 	if o.Timeout <= 0 {
 		return nil, fmt.Errorf("--timeout %v is not allowed: use a time above 0", o.Timeout)
 	}
-	secure, err := o.tls()
+	self, err := o.ClientOptions.Open()
 	if err != nil {
 		return nil, err
 	}
-	c := &Cluster{timeout: o.Timeout, broker: o.Broker, tls: secure, clients: map[string]*remoting.Client{}, log: slog.New(slog.DiscardHandler)}
-	if o.Credentials != "" {
-		who, err := access.ReadCredentials(o.Credentials)
-		if err != nil {
-			return nil, err
-		}
-		c.signer = who
-	}
+	c := &Cluster{timeout: o.Timeout, broker: o.Broker, self: self, clients: map[string]*remoting.Client{}, log: slog.New(slog.DiscardHandler)}
 	if o.Broker != "" {
 		return c, checkAddress("--broker", o.Broker)
 	}
@@ -82,26 +65,6 @@ func (o *Options) Open() (*Cluster, error) {
 	}
 	if len(c.nameservers) == 0 {
 		return nil, fmt.Errorf("--namesrv %q names no nameserver: use host:port, with ; between several", o.Nameservers)
-	}
-	return c, nil
-}
-
-// tls is how TLS is spoken, nil for not at all.
-func (o *Options) tls() (*tls.Config, error) {
-	if !o.TLS && o.TLSRoots == "" && !o.TLSInsecure {
-		return nil, nil
-	}
-	c := &tls.Config{InsecureSkipVerify: o.TLSInsecure}
-	if o.TLSRoots == "" {
-		return c, nil
-	}
-	text, err := os.ReadFile(o.TLSRoots)
-	if err != nil {
-		return nil, fmt.Errorf("read --tls-ca: %w", err)
-	}
-	c.RootCAs = x509.NewCertPool()
-	if !c.RootCAs.AppendCertsFromPEM(text) {
-		return nil, fmt.Errorf("read --tls-ca %s: there is no certificate in it", o.TLSRoots)
 	}
 	return c, nil
 }
@@ -128,8 +91,7 @@ type Cluster struct {
 	nameservers []string
 	broker      string
 	timeout     time.Duration
-	tls         *tls.Config     // nil for none
-	signer      remoting.Signer // nil without credentials
+	self        access.Client
 	log         *slog.Logger
 
 	mu      sync.Mutex

@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/apogeemq/apogee/server/access"
 	"github.com/apogeemq/apogee/server/remoting"
 )
 
@@ -24,8 +25,8 @@ func (answering) Handle(rt remoting.ReplyTo, _ *remoting.Command) { rt.Send(&rem
 func (answering) Closed(*remoting.Conn)                           {}
 
 // secureServer answers every request over TLS. It returns its address and the
-// file of its certificate.
-func secureServer(t *testing.T) (address, roots string) {
+// files of its certificate and its key.
+func secureServer(t *testing.T, from tls.ClientAuthType) (address, roots, private string) {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -41,12 +42,20 @@ func secureServer(t *testing.T) (address, roots string) {
 	if err := os.WriteFile(roots, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	pkcs8, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	private = filepath.Join(t.TempDir(), "key.pem")
+	if err := os.WriteFile(private, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: pkcs8}), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	s := remoting.Serve(l, answering{}, remoting.Options{TLSMode: remoting.TLSEnforcing,
-		TLS: &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}}})
+		TLS: &tls.Config{ClientAuth: from, Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}}})
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 		defer cancel()
@@ -54,28 +63,32 @@ func secureServer(t *testing.T) (address, roots string) {
 			t.Error(err)
 		}
 	})
-	return l.Addr().String(), roots
+	return l.Addr().String(), roots, private
 }
 
 func TestTLSIsSpokenWithServersThatAreVouchedFor(t *testing.T) {
 	t.Parallel()
-	address, roots := secureServer(t)
+	open, roots, _ := secureServer(t, tls.NoClientCert)
+	asking, itsRoots, private := secureServer(t, tls.RequireAnyClientCert)
 	for _, c := range []struct {
 		name    string
-		options Options
+		address string
+		options access.ClientOptions
 		answers bool
 	}{
-		{"with its certificate", Options{TLSRoots: roots}, true},
-		{"with any certificate", Options{TLSInsecure: true}, true},
-		{"with the system's", Options{TLS: true}, false},
-		{"without TLS", Options{}, false},
+		{"with its certificate", open, access.ClientOptions{TLSRoots: roots}, true},
+		{"with any certificate", open, access.ClientOptions{TLSInsecure: true}, true},
+		{"with the system's", open, access.ClientOptions{TLS: true}, false},
+		{"without TLS", open, access.ClientOptions{}, false},
+		{"without a certificate of its own", asking, access.ClientOptions{TLSRoots: itsRoots}, false},
+		{"with a certificate of its own", asking, access.ClientOptions{TLSRoots: itsRoots, TLSCert: itsRoots, TLSKey: private}, true},
 	} {
-		c.options.Broker, c.options.Timeout = address, 10*time.Second
-		cluster, err := c.options.Open()
+		o := Options{Broker: c.address, Timeout: 10 * time.Second, ClientOptions: c.options}
+		cluster, err := o.Open()
 		if err != nil {
 			t.Fatal(err)
 		}
-		_, err = cluster.Call(t.Context(), address, NewRequest(remoting.RequestHeartBeat))
+		_, err = cluster.Call(t.Context(), c.address, NewRequest(remoting.RequestHeartBeat))
 		if (err == nil) != c.answers {
 			t.Errorf("%s: %v", c.name, err)
 		}
@@ -85,11 +98,12 @@ func TestTLSIsSpokenWithServersThatAreVouchedFor(t *testing.T) {
 	if err := os.WriteFile(empty, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	for _, file := range []string{empty, filepath.Join(t.TempDir(), "missing.pem")} {
-		o := Options{Broker: address, Timeout: time.Second, TLSRoots: file}
+	missing := filepath.Join(t.TempDir(), "missing.pem")
+	for _, wrong := range []access.ClientOptions{{TLSRoots: empty}, {TLSRoots: missing}, {TLSCert: roots}, {TLSKey: private}, {TLSCert: empty, TLSKey: private}} {
+		o := Options{Broker: open, Timeout: time.Second, ClientOptions: wrong}
 		if c, err := o.Open(); err == nil {
 			c.Close()
-			t.Errorf("%s is taken", file)
+			t.Errorf("%+v is taken", wrong)
 		}
 	}
 }

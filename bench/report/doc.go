@@ -1,0 +1,3 @@
+// Package report is how the bench commands hand out what they have measured:
+// text or JSON, a plot, and word of how far a long run is.
+package report
