@@ -59,7 +59,9 @@ func TestMessagesAreFoundByKeyIdAndTimeAfterAKill(t *testing.T) {
 	results := map[string]*primitive.SendResult{}
 	var times []int64
 	for _, body := range []string{"early", "middle", "late"} {
-		// Each is stored some milliseconds after the one before.
+		// Each is stored some milliseconds after its time, and that is some after
+		// the one before was stored.
+		await(t, "next millisecond", time.After(3*time.Millisecond))
 		times = append(times, time.Now().UnixMilli())
 		await(t, "next millisecond", time.After(3*time.Millisecond))
 		m := primitive.NewMessage(topic, []byte(body)).WithKeys([]string{"all", "only-" + body})
