@@ -2,9 +2,14 @@ package e2e;
 
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.List;
 import java.util.concurrent.Callable;
+import java.util.concurrent.CopyOnWriteArrayList;
 import org.apache.rocketmq.acl.common.AclClientRPCHook;
 import org.apache.rocketmq.acl.common.SessionCredentials;
+import org.apache.rocketmq.client.consumer.DefaultMQPushConsumer;
+import org.apache.rocketmq.client.consumer.listener.ConsumeConcurrentlyStatus;
+import org.apache.rocketmq.client.consumer.listener.MessageListenerConcurrently;
 import org.apache.rocketmq.client.exception.MQBrokerException;
 import org.apache.rocketmq.client.exception.MQClientException;
 import org.apache.rocketmq.client.producer.DefaultMQProducer;
@@ -21,7 +26,7 @@ final class AccessCases implements Suite {
     private static final Access SHOP = new Access(signer("shopping", "shopping-secret"), false);
     private static final Access OPERATOR = new Access(signer("operator", "operator-secret"), false);
     private static final String ACCOUNTS = "accounts:\n"
-        + "  - {accessKey: shopping, secretKey: shopping-secret, topicPerms: [orders=PUB|SUB, invoices=SUB], groupPerms: [warehouse=SUB]}\n"
+        + "  - {accessKey: shopping, secretKey: shopping-secret, topicPerms: [orders=PUB|SUB, invoices=SUB], groupPerms: [warehouse=SUB, repairs=SUB]}\n"
         + "  - {accessKey: operator, secretKey: operator-secret, admin: true}\n";
 
     @Override
@@ -75,11 +80,29 @@ final class AccessCases implements Suite {
             shop.admin().createAndUpdateTopicConfig(servers.brokerAddress(), new TopicConfig("mine", 1, 1, 6));
             return null;
         });
+        failsOnce(shop);
         servers.crashBroker();
         for (int i = 20; i < 40; i++) {
             Scope.sendUntilStored(producer, Scope.message("orders", "t", Integer.toString(i)), null);
         }
         received.awaitNumbers(40);
+    }
+
+    /** What an account may read it may send back, and gets again. */
+    private static void failsOnce(Scope shop) throws Exception {
+        DefaultMQPushConsumer consumer = shop.pushConsumer("repairs");
+        List<Integer> tries = new CopyOnWriteArrayList<>();
+        consumer.subscribe("orders", "*");
+        consumer.registerMessageListener((MessageListenerConcurrently) (batch, context) -> {
+            boolean failing = Scope.body(batch.get(0)).equals("7");
+            if (failing) {
+                tries.add(batch.get(0).getReconsumeTimes());
+            }
+            return failing && tries.size() == 1 ? ConsumeConcurrentlyStatus.RECONSUME_LATER : ConsumeConcurrentlyStatus.CONSUME_SUCCESS;
+        });
+        consumer.start();
+        Check.eventually("a second try", () -> tries.equals(List.of(0, 1)));
+        consumer.shutdown();
     }
 
     /** Signs as somebody else from a moment on. */

@@ -12,7 +12,9 @@ import java.util.concurrent.ConcurrentLinkedQueue;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.stream.Collectors;
 import org.apache.rocketmq.client.consumer.DefaultMQPushConsumer;
+import org.apache.rocketmq.client.consumer.listener.ConsumeConcurrentlyStatus;
 import org.apache.rocketmq.client.consumer.listener.ConsumeOrderlyStatus;
+import org.apache.rocketmq.client.consumer.listener.MessageListenerConcurrently;
 import org.apache.rocketmq.client.consumer.listener.MessageListenerOrderly;
 import org.apache.rocketmq.client.producer.DefaultMQProducer;
 import org.apache.rocketmq.common.message.MessageExt;
@@ -28,6 +30,7 @@ final class PushCases implements Suite {
         cases.add("push: broadcast, each consumer gets everything", PushCases::broadcast);
         cases.add("push: tags", PushCases::tags);
         cases.add("push: two groups don't share", PushCases::groups);
+        cases.add("push: in a namespace, with a retry", PushCases::namespace);
         cases.add("push: two consumers share the queues, the second takes over", PushCases::rebalance);
     }
 
@@ -156,6 +159,30 @@ final class PushCases implements Suite {
         Scope.send(scope.producer(), topic, "t", 50);
         one.awaitNumbers(50);
         other.awaitNumbers(50);
+    }
+
+    @SuppressWarnings("deprecation")
+    private static void namespace(Scope scope) throws Exception {
+        String topic = scope.topic(2);
+        String namespace = scope.name("shop");
+        DefaultMQProducer producer = new DefaultMQProducer(scope.name("producer"));
+        producer.setNamespace(namespace);
+        scope.started(producer);
+        DefaultMQPushConsumer consumer = scope.pushConsumer(scope.name("group"));
+        consumer.setNamespace(namespace);
+        List<String> tries = Collections.synchronizedList(new ArrayList<>());
+        consumer.subscribe(topic, "*");
+        consumer.registerMessageListener((MessageListenerConcurrently) (batch, context) -> {
+            MessageExt m = batch.get(0);
+            tries.add(m.getTopic() + " " + Scope.body(m) + " " + m.getReconsumeTimes());
+            return m.getReconsumeTimes() == 0 ? ConsumeConcurrentlyStatus.RECONSUME_LATER : ConsumeConcurrentlyStatus.CONSUME_SUCCESS;
+        });
+        Received outside = new Received(scope, topic, "*");
+        Scope.send(producer, topic, "t", 3);
+        consumer.start();
+        Set<String> want = Set.of(topic + " 0 0", topic + " 1 0", topic + " 2 0", topic + " 0 1", topic + " 1 1", topic + " 2 1");
+        Check.eventually("two tries of three messages", () -> want.equals(Set.copyOf(tries)));
+        Check.same(List.of(), outside.bodies(), "messages outside of the namespace");
     }
 
     private static void rebalance(Scope scope) throws Exception {
