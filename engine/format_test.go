@@ -47,6 +47,7 @@ var formatParts = []struct{ title, file, symbol string }{
 	{"Payload: group deleted", "event/group_config.go", "GroupDeletion"},
 	{"Payload: trim", "event/trim.go", "Trim"},
 	{"Payload: locked and unlocked", "event/lock.go", "Lock"},
+	{"Payload: delivered", "event/delivery.go", "AppendDeliveries"},
 	{"Log", "commitlog/doc.go", ""},
 	{"Checkpoint", "checkpoint/doc.go", ""},
 	{"Checkpoint section: queue", "projection/queue/doc.go", ""},

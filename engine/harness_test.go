@@ -181,7 +181,7 @@ func (w *workload) frame() []event.Draft {
 	case n == 4:
 		return []event.Draft{w.group()}
 	case n < 8:
-		return []event.Draft{w.commitOffsets()}
+		return []event.Draft{w.commitOffsets(), w.deliver()}
 	}
 	var drafts []event.Draft
 	for range 1 + w.rng.IntN(8) {
@@ -250,6 +250,14 @@ func (w *workload) commitOffsets() event.Draft {
 		}
 	}
 	return d
+}
+
+func (w *workload) deliver() event.Draft {
+	d := event.Delivery{Group: "group-1", Queue: w.queue(), Client: "client", First: event.Offset(w.rng.IntN(5000)), Since: w.now}
+	d.Messages = 1 + w.rng.Uint64N(3000)
+	d.Next = d.First + event.Offset(d.Messages)
+	payload := event.AppendDeliveries(nil, []event.Delivery{d})
+	return event.Draft{Kind: event.KindDelivered, Keys: event.AppendDeliveryHashes(nil, &d), Payload: event.Bytes(payload)}
 }
 
 func (w *workload) queue() event.Queue {

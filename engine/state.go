@@ -41,9 +41,14 @@ func (s *state) apply(at projection.Place, e event.Event) {
 }
 
 // concernsState reports whether an event may change a state. Messages, of
-// which there are many, and what is about waiting ones, don't.
+// which there are many, and what is about waiting ones and deliveries, don't.
 func concernsState(e event.Event) bool {
-	return e.Kind() != event.KindMessage && (e.Kind() < event.KindDelayed || e.Kind() > event.KindMoved)
+	switch k := e.Kind(); k {
+	case event.KindMessage, event.KindDelivered:
+		return false
+	default:
+		return k < event.KindDelayed || k > event.KindMoved
+	}
 }
 
 // stateEvent is an event that a state has still to take in.

@@ -40,6 +40,9 @@
 //	                              topic
 //	02 'f' queue id (4)  group    offsets: that commit is the group's first there
 //	02 'b' queue id (4)  group    offsets: that commit sets the group back
+//	02 'd' queue id (4)  block (8)  group
+//	                              delivered: to the group, of the block of 1024
+//	                              offsets with that number
 //	02 'e' handle (8)             dropped: what the handle names has ended;
 //	                              hashed with topic 0
 //

@@ -36,6 +36,10 @@ func goldenDrafts() []event.Draft {
 	group := event.GroupConfig{Name: "billing", Attributes: []event.Attribute{{Key: "retryMaxTimes", Value: "3"}}}
 	lock := event.Lock{Group: "billing", Client: "10.0.0.1@4711", Queues: []event.Queue{{Topic: 7, ID: 0}, {Topic: 1 << 31, ID: 300}}}
 	key := event.KeyHash(7, []byte("order-1"))
+	deliveries := []event.Delivery{
+		{Group: "billing", Queue: event.Queue{Topic: 7, ID: 1}, Client: "10.0.0.1@4711", First: 1000, Next: 3000, Messages: 2000, Since: 1_700_000_000_000, Span: 900},
+		{Group: "audit", Queue: event.Queue{Topic: 1 << 31}, First: 0, Next: 9, Messages: 2, Since: 1_700_000_000_100},
+	}
 	return []event.Draft{
 		{Kind: event.KindMessage, Stream: event.StreamQueue, Topic: 7, Queue: 3, Tag: -559038737,
 			Keys: []uint64{key, ^key}, Payload: event.Bytes("a record")},
@@ -56,6 +60,7 @@ func goldenDrafts() []event.Draft {
 			Payload: event.Bytes(event.AppendMove(nil, event.Move{Kind: event.KindDelayed, Asked: 300, Payload: []byte("a record")}))},
 		{Kind: event.KindLocked, Payload: event.Bytes(event.AppendLock(nil, lock))},
 		{Kind: event.KindUnlocked, Payload: event.Bytes(event.AppendLock(nil, lock))},
+		{Kind: event.KindDelivered, Keys: event.AppendDeliveryHashes(nil, &deliveries[0]), Payload: event.Bytes(event.AppendDeliveries(nil, deliveries))},
 	}
 }
 
@@ -120,7 +125,7 @@ func compareWithDraft(t fataler, e event.Event, d event.Draft) {
 func drafts() *rapid.Generator[event.Draft] {
 	return rapid.Custom(func(t *rapid.T) event.Draft {
 		d := event.Draft{
-			Kind:   event.Kind(rapid.IntRange(int(event.KindMessage), int(event.KindMoved)).Draw(t, "kind")),
+			Kind:   event.Kind(rapid.IntRange(int(event.KindMessage), int(event.KindDelivered)).Draw(t, "kind")),
 			Stream: event.Stream(rapid.IntRange(0, 1).Draw(t, "stream")),
 			Topic:  event.TopicID(rapid.Uint32().Draw(t, "topic")),
 			Queue:  rapid.Uint32().Draw(t, "queue"),

@@ -12,10 +12,11 @@ const ownKey = 0x02
 
 // What an own key is about.
 const (
-	aboutCommit  = 'c'
-	aboutFirst   = 'f'
-	aboutSetBack = 'b'
-	aboutCause   = 'e'
+	aboutCommit   = 'c'
+	aboutFirst    = 'f'
+	aboutSetBack  = 'b'
+	aboutDelivery = 'd'
+	aboutCause    = 'e'
 )
 
 // CommitHash is carried by each KindOffsets event with a commit of the group
@@ -30,6 +31,16 @@ func FirstCommitHash(group string, q Queue) uint64 { return queueHash(aboutFirst
 // SetBackHash is carried besides CommitHash where the offset is lower than the
 // one before.
 func SetBackHash(group string, q Queue) uint64 { return queueHash(aboutSetBack, group, q) }
+
+// DeliveryHash is carried by each KindDelivered event with a delivery to the
+// group of an offset of the block of DeliveryBlock offsets in which offset is.
+func DeliveryHash(group string, q Queue, offset Offset) uint64 {
+	key := make([]byte, 0, 64)
+	key = append(key, ownKey, aboutDelivery)
+	key = binary.LittleEndian.AppendUint32(key, q.ID)
+	key = binary.LittleEndian.AppendUint64(key, uint64(offset/DeliveryBlock))
+	return KeyHash(q.Topic, append(key, group...))
+}
 
 // CauseHash is carried by events that end what waits under a handle and have no
 // other key: it names their cause.

@@ -49,31 +49,20 @@ func ValidateOffsetCommits(commits []OffsetCommit) error {
 // for each commit five uvarints: group text, topic, queue id, offset, client
 // text. A text is a uvarint length and its bytes.
 func AppendOffsetCommits(dst []byte, commits []OffsetCommit) []byte {
-	numbers := make(map[string]uint64)
-	var texts []string
-	number := func(s string) {
-		if _, known := numbers[s]; !known {
-			numbers[s] = uint64(len(texts))
-			texts = append(texts, s)
-		}
-	}
+	var t textTable
 	for i := range commits {
-		number(commits[i].Group)
-		number(commits[i].Client)
+		t.number(commits[i].Group)
+		t.number(commits[i].Client)
 	}
-	dst = append(dst, payloadVersion)
-	dst = binary.AppendUvarint(dst, uint64(len(texts)))
-	for _, s := range texts {
-		dst = appendText(dst, s)
-	}
+	dst = t.append(append(dst, payloadVersion))
 	dst = binary.AppendUvarint(dst, uint64(len(commits)))
 	for i := range commits {
 		c := &commits[i]
-		dst = binary.AppendUvarint(dst, numbers[c.Group])
+		dst = binary.AppendUvarint(dst, t.number(c.Group))
 		dst = binary.AppendUvarint(dst, uint64(c.Queue.Topic))
 		dst = binary.AppendUvarint(dst, uint64(c.Queue.ID))
 		dst = binary.AppendUvarint(dst, uint64(c.Offset))
-		dst = binary.AppendUvarint(dst, numbers[c.Client])
+		dst = binary.AppendUvarint(dst, t.number(c.Client))
 	}
 	return dst
 }
@@ -83,10 +72,7 @@ func AppendOffsetCommits(dst []byte, commits []OffsetCommit) []byte {
 // passes ValidateOffsetCommits. Errors match ErrCorrupt.
 func DecodeOffsetCommits(b []byte) ([]OffsetCommit, error) {
 	r := readPayload("offset commits", b)
-	texts := make([]string, r.count("number of texts", 1))
-	for i := range texts {
-		texts[i] = r.text("text", NameBytesMax)
-	}
+	texts := r.texts()
 	commits := make([]OffsetCommit, r.count("number of commits", offsetCommitBytesMin))
 	if len(commits) > 0 && len(texts) == 0 {
 		r.fail("%d commits without a text", len(commits))

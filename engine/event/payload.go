@@ -92,6 +92,43 @@ func (c *cursor) end() error {
 	return c.err
 }
 
+// textTable numbers the texts of a payload, each once, in order of first use.
+type textTable struct {
+	numbers map[string]uint64
+	texts   []string
+}
+
+func (t *textTable) number(s string) uint64 {
+	n, known := t.numbers[s]
+	if !known {
+		if t.numbers == nil {
+			t.numbers = make(map[string]uint64)
+		}
+		n = uint64(len(t.texts))
+		t.numbers[s] = n
+		t.texts = append(t.texts, s)
+	}
+	return n
+}
+
+// append appends the number of texts, then the texts.
+func (t *textTable) append(dst []byte) []byte {
+	dst = binary.AppendUvarint(dst, uint64(len(t.texts)))
+	for _, s := range t.texts {
+		dst = appendText(dst, s)
+	}
+	return dst
+}
+
+// texts reads what append wrote.
+func (c *cursor) texts() []string {
+	texts := make([]string, c.count("number of texts", 1))
+	for i := range texts {
+		texts[i] = c.text("text", NameBytesMax)
+	}
+	return texts
+}
+
 // appendText appends the length of s and s.
 func appendText(dst []byte, s string) []byte {
 	dst = binary.AppendUvarint(dst, uint64(len(s)))

@@ -84,8 +84,11 @@ const (
 	// KindUnlocked: those queues that belong to the client belong to nobody any
 	// more: it gave them back, or its lease ran out. Payload: Lock.
 	KindUnlocked Kind = 15
+	// KindDelivered: clients were sent messages, of groups that want that
+	// recorded. Payload: Delivery list.
+	KindDelivered Kind = 16
 
-	kindEnd Kind = 16
+	kindEnd Kind = 17
 )
 
 // Known reports whether this version can apply events of kind k.
@@ -99,7 +102,7 @@ var kindNames = [...]string{
 	KindMessage: "message", KindTopic: "topic", KindTopicDeleted: "topic-deleted",
 	KindOffsets: "offsets", KindGroup: "group", KindGroupDeleted: "group-deleted", KindLost: "lost",
 	KindTrim: "trim", KindDelayed: "delayed", KindHalf: "half", KindAsked: "asked", KindDropped: "dropped", KindMoved: "moved",
-	KindLocked: "locked", KindUnlocked: "unlocked",
+	KindLocked: "locked", KindUnlocked: "unlocked", KindDelivered: "delivered",
 }
 
 func (k Kind) String() string {

@@ -34,8 +34,10 @@ var topicAttributes = attributeRules{
 	attributeReserveTime: {nil, false},
 }
 
-// groupAttributes are those of RocketMQ's SubscriptionGroupAttributes.
+// groupAttributes are those of RocketMQ's SubscriptionGroupAttributes, and one of
+// Apogee's own.
 var groupAttributes = attributeRules{
+	attributeTrackDelivery:            {[]string{"true", "false"}, false},
 	"priority.factor":                 {},
 	"lite.bind.topic":                 {},
 	"lite.sub.model":                  {[]string{"Shared", "Exclusive"}, false},

@@ -117,6 +117,7 @@ type Broker struct {
 	reads    *readPool
 	holds    *holds
 	commits  *commits
+	sentOut  *deliveries
 	registry *registry
 	clients  *clients
 	locks    *queueLocks
@@ -163,6 +164,7 @@ func New(c Config, d Dependencies) (*Broker, error) {
 	b.locks = newQueueLocks(&b.config, d)
 	b.clients = newClients(&b.config, d.Groups, notifyGroupChange)
 	b.commits = newCommits(&b.config, d, b.live, b.metrics)
+	b.sentOut = newDeliveries(&b.config, d, b.metrics)
 	b.registry = newRegistry(&b.config, d, b.commits)
 	b.reads = newReadPool(&b.config, b.metrics)
 	b.puller = &puller{broker: b}
@@ -174,7 +176,7 @@ func New(c Config, d Dependencies) (*Broker, error) {
 	b.metrics.observe(b)
 
 	for _, run := range []func(context.Context){
-		b.sender.replier.run, b.holds.run, b.commits.run, b.registry.run, b.clients.runNotices, b.metrics.runRates, b.sweep,
+		b.sender.replier.run, b.holds.run, b.commits.run, b.sentOut.run, b.registry.run, b.clients.runNotices, b.metrics.runRates, b.sweep,
 	} {
 		b.work.Go(func() { run(ctx) })
 	}
@@ -235,6 +237,7 @@ func (b *Broker) Close() error {
 	b.closing.Do(func() {
 		b.holds.release()
 		b.closed = b.commits.close()
+		b.recordLast()
 		b.stop()
 		b.reads.close()
 		for range tracksMax { // those that run end, and no more begin

@@ -95,6 +95,7 @@ type Limits struct {
 	Readers          int // goroutines of the read pool
 	WaitingCreations int // requests that wait for a topic to be created
 	GatheredOffsets  int // offsets gathered and not applied
+	DeliveredRuns    int // ranges of messages that were sent to groups with trackDelivery and are not recorded yet
 	QueueLocks       int // leases of queues
 	HeartbeatBytes   int // body of a heartbeat
 	GroupsPerClient  int // groups of one connection
@@ -143,7 +144,7 @@ func DefaultLimits() Limits {
 	return Limits{
 		SendsInFlight: 1 << 17, BatchMessages: 1 << 14,
 		HeldPulls: 100_000, WaitingReads: 1 << 14, Readers: max(4, 2*runtime.GOMAXPROCS(0)),
-		WaitingCreations: 1024, GatheredOffsets: 1 << 18, QueueLocks: 1 << 18,
+		WaitingCreations: 1024, GatheredOffsets: 1 << 18, DeliveredRuns: 1 << 16, QueueLocks: 1 << 18,
 		HeartbeatBytes: 4 << 20, GroupsPerClient: 1024, ClientBytes: 256 << 20, MeasuredPairs: 1 << 13,
 		HoldTime: 5 * time.Minute, ClientExpiry: 120 * time.Second, ClientSweep: 10 * time.Second,
 		LockLease: 60 * time.Second, CreationPatience: 5 * time.Second, ShutdownPatience: 5 * time.Second,
@@ -162,6 +163,7 @@ func (c *Config) validate() error {
 		{"SendsInFlight", int64(l.SendsInFlight)}, {"BatchMessages", int64(l.BatchMessages)},
 		{"HeldPulls", int64(l.HeldPulls)}, {"WaitingReads", int64(l.WaitingReads)}, {"Readers", int64(l.Readers)},
 		{"WaitingCreations", int64(l.WaitingCreations)}, {"GatheredOffsets", int64(l.GatheredOffsets)},
+		{"DeliveredRuns", int64(l.DeliveredRuns)},
 		{"QueueLocks", int64(l.QueueLocks)}, {"HeartbeatBytes", int64(l.HeartbeatBytes)},
 		{"GroupsPerClient", int64(l.GroupsPerClient)}, {"ClientBytes", int64(l.ClientBytes)}, {"MeasuredPairs", int64(l.MeasuredPairs)},
 		{"HoldTime", int64(l.HoldTime)}, {"ClientExpiry", int64(l.ClientExpiry)}, {"ClientSweep", int64(l.ClientSweep)},

@@ -25,6 +25,10 @@ type brokerMetrics struct {
 	offsetEvents *metrics.Counter
 	offsetsKept  *metrics.Counter
 	offsetsLost  *metrics.Counter
+
+	deliveriesKept *metrics.Counter
+	deliveriesLost *metrics.Counter
+
 	checksSent   *metrics.Counter
 	checksUnsent *metrics.Counter
 	abandoned    *metrics.Counter
@@ -94,6 +98,8 @@ func newBrokerMetrics(c *Config) *brokerMetrics {
 	m.offsetEvents = m.set.NewCounter("apogee_broker_offset_events_total")
 	m.offsetsKept = m.set.NewCounter("apogee_broker_offsets_committed_total")
 	m.offsetsLost = m.set.NewCounter("apogee_broker_offset_events_failed_total")
+	m.deliveriesKept = m.set.NewCounter(`apogee_broker_tracked_deliveries_total{recorded="true"}`)
+	m.deliveriesLost = m.set.NewCounter(`apogee_broker_tracked_deliveries_total{recorded="false"}`)
 	m.flows = newFlows(c.Limits.MeasuredPairs, m.newFlow, m.dropFlow)
 	m.in = newFlowCache[inKey](m.flows)
 	m.checksSent = m.set.NewCounter(`apogee_broker_transaction_checks_total{result="sent"}`)

@@ -37,6 +37,7 @@ type pullRequest struct {
 	codes    []int32
 	match    func(tag int32) bool
 	held     bool
+	tracked  bool      // what is sent is recorded
 	deadline time.Time // until when it may be held, zero for not at all
 
 	links [linkKinds]link // of the holds
@@ -152,7 +153,7 @@ func (p *puller) admit(r *pullRequest, h *pullHeader) (forbidden int64, err erro
 	if err := p.subscribe(r, h); err != nil {
 		return 0, err
 	}
-	r.group, r.topic = g.Config.Name, t.Config.Name
+	r.group, r.topic, r.tracked = g.Config.Name, t.Config.Name, tracksDelivery(g)
 	r.queue = event.Queue{Topic: t.ID, ID: uint32(h.queueID)}
 	r.asked, r.offset = event.Offset(h.offset), event.Offset(h.offset)
 	r.messages = min(max(int(h.messages), 1), pullMessagesMax)
@@ -329,7 +330,7 @@ func (r *pullRequest) run(w *reader) {
 		return
 	}
 	limits := engine.ReadLimits{Count: r.messages, Bytes: pullBytesMax, Scan: pullScanMax}
-	w.body, w.messages, w.selector = w.body[:0], 0, r.filter.selector
+	w.body, w.messages, w.selector, w.tracks, w.runs = w.body[:0], 0, r.filter.selector, r.tracked, w.runs[:0]
 	examined, err := p.broker.queues.ReadQueue(r.queue, r.offset, limits, r.match, w.visit)
 	first, next := p.broker.queues.Bounds(r.queue)
 	switch {
@@ -344,6 +345,9 @@ func (r *pullRequest) run(w *reader) {
 		w.reply.Body = w.body
 		w.measures.out(r, w.messages, len(w.body))
 		p.broker.pulled.set(commitKey{r.group, r.queue}, examined)
+		if r.tracked {
+			p.broker.sentOut.note(deliveryKey{r.group, p.broker.clientName(r.replyTo.Conn), r.queue}, w.runs)
+		}
 		p.answer(r, &w.reply, pullFound, examined, first, next)
 		w.reply.Body = nil
 	case examined <= r.offset:
@@ -369,5 +373,8 @@ func (w *reader) take(m engine.Message) error {
 	at := len(w.body)
 	w.body = append(w.body, m.Event.Payload()...)
 	w.messages++
+	if w.tracks {
+		w.runs = appendRun(w.runs, m.Offset)
+	}
 	return record.Fill(w.body[at:], int64(m.Offset), int64(m.Position), m.Timestamp)
 }

@@ -22,6 +22,8 @@ type reader struct {
 	body     []byte
 	messages int
 	selector *selector.Selector         // of the pull that is being read, nil for none
+	tracks   bool                       // the offsets that are sent are wanted
+	runs     []run                      // of them
 	visit    func(engine.Message) error // take, bound once
 	measures *pullMeasures
 }

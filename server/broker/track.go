@@ -76,7 +76,7 @@ func RefusalCode(err error) int32 {
 
 // consumersOf are the groups that have to do with a queue: those with offsets in
 // its topic, those online that subscribe to it, and those that have pulled it
-// since they are online.
+// since they are online. Of others with trackDelivery the log may know.
 func (b *Broker) consumersOf(t topic.Topic, q event.Queue) []track.Consumer {
 	names := make(map[string]struct{})
 	for _, group := range b.offsets.Groups() {
@@ -96,6 +96,11 @@ func (b *Broker) consumersOf(t topic.Topic, q event.Queue) []track.Consumer {
 	list := make([]track.Consumer, 0, len(names))
 	for _, group := range slices.Sorted(maps.Keys(names)) {
 		list = append(list, b.consumer(group, t))
+	}
+	for _, g := range b.groups.All() {
+		if _, listed := names[g.Config.Name]; !listed && tracksDelivery(g) {
+			list = append(list, track.Consumer{Group: g.Config.Name, Uncertain: true})
+		}
 	}
 	return list
 }

@@ -14,6 +14,7 @@ import (
 
 	"github.com/apogeemq/apogee/server/remoting"
 	"github.com/apogeemq/apogee/tools/client"
+	"github.com/apogeemq/apogee/tools/message"
 )
 
 func (o *options) groupsCommand() *cobra.Command {
@@ -76,6 +77,8 @@ type groupSettings struct {
 	RetryQueues  int  `json:"retryQueueNums"`
 	RetriesMax   int  `json:"retryMaxTimes"`
 	NotifyChange bool `json:"notifyConsumerIdsChangedEnable"`
+
+	Attributes map[string]string `json:"attributes"`
 }
 
 type clientOf struct {
@@ -152,8 +155,12 @@ func askConnections(ctx context.Context, c *client.Cluster, address, name string
 
 func (g *group) table(w *tabwriter.Writer) {
 	s := g.Settings
-	fmt.Fprintf(w, "consuming\t%s\t\nbroadcasting\t%s\t\nin order\t%s\t\nredeliveries\t%d\t\nretry queues\t%d\t\n\n",
+	fmt.Fprintf(w, "consuming\t%s\t\nbroadcasting\t%s\t\nin order\t%s\t\nredeliveries\t%d\t\nretry queues\t%d\t\n",
 		yesNo(s.Consume), yesNo(s.Broadcast), yesNo(s.Orderly), s.RetriesMax, s.RetryQueues)
+	for _, key := range slices.Sorted(maps.Keys(s.Attributes)) {
+		fmt.Fprintf(w, "%s\t%s\t\n", message.Quoted(key), message.Quoted(s.Attributes[key]))
+	}
+	fmt.Fprintln(w)
 	if len(g.Clients) == 0 {
 		fmt.Fprintln(w, "no consumer is online")
 		return
@@ -177,26 +184,31 @@ func yesNo(b bool) string {
 
 func (o *options) createGroupCommand() *cobra.Command {
 	var retries int
-	var broadcast, orderly bool
-	cmd := &cobra.Command{Use: "create GROUP", Short: "Create a consumer group, or change it", Args: cobra.ExactArgs(1),
-		RunE: o.show(func(ctx context.Context, c *client.Cluster, args []string) (view, error) {
-			body, err := json.Marshal(map[string]any{
-				"groupName": args[0], "consumeEnable": true, "consumeFromMinEnable": true, "consumeBroadcastEnable": broadcast,
-				"consumeMessageOrderly": orderly, "retryQueueNums": 1, "retryMaxTimes": retries, "brokerId": 0,
-				"whichBrokerWhenConsumeSlowly": 1, "notifyConsumerIdsChangedEnable": true,
-			})
-			if err != nil {
-				return nil, err
-			}
-			return onMasters(ctx, c, "group "+args[0], func(address string) error {
-				_, err := c.Call(ctx, address, &remoting.Request{Code: remoting.RequestUpdateAndCreateGroup, Body: body})
-				return err
-			})
-		})}
+	var broadcast, orderly, track bool
+	cmd := &cobra.Command{Use: "create GROUP", Short: "Create a consumer group, or change it", Args: cobra.ExactArgs(1)}
+	cmd.RunE = o.show(func(ctx context.Context, c *client.Cluster, args []string) (view, error) {
+		attributes := map[string]string{}
+		if cmd.Flags().Changed("track-delivery") { // others than Apogee's brokers refuse it
+			attributes["+trackDelivery"] = strconv.FormatBool(track)
+		}
+		body, err := json.Marshal(map[string]any{
+			"groupName": args[0], "attributes": attributes, "consumeEnable": true, "consumeFromMinEnable": true, "consumeBroadcastEnable": broadcast,
+			"consumeMessageOrderly": orderly, "retryQueueNums": 1, "retryMaxTimes": retries, "brokerId": 0,
+			"whichBrokerWhenConsumeSlowly": 1, "notifyConsumerIdsChangedEnable": true,
+		})
+		if err != nil {
+			return nil, err
+		}
+		return onMasters(ctx, c, "group "+args[0], func(address string) error {
+			_, err := c.Call(ctx, address, &remoting.Request{Code: remoting.RequestUpdateAndCreateGroup, Body: body})
+			return err
+		})
+	})
 	f := cmd.Flags()
 	f.IntVar(&retries, "retries", 16, "redeliveries before a message goes to the dead-letter topic")
 	f.BoolVar(&broadcast, "broadcast", true, "consumers may broadcast")
 	f.BoolVar(&orderly, "orderly", false, "messages are consumed in order")
+	f.BoolVar(&track, "track-delivery", false, "record which messages were sent to whom, for apogee admin track (Apogee only)")
 	return cmd
 }
 

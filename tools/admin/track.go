@@ -133,14 +133,16 @@ func groupRows(w *tabwriter.Writer, m *track.Message, g *track.Group) {
 		note = joined(acknowledgedText(a, m.StoredAt), note)
 	}
 	switch {
-	case len(g.Tries) == 0 && g.Dead == nil && a != nil:
+	case len(g.Tries) == 0 && len(g.Deliveries) == 0 && g.Dead == nil && a != nil:
 		row(g.Group, g.State, a.Time, a.Client, note)
 		return
 	case a != nil:
 		row(g.Group, g.State, 0, "", "")
-		row("", "  original acknowledged", a.Time, a.Client, note)
+		deliveryRows(row, "  delivered", g.Deliveries)
+		row("", "  acknowledged", a.Time, a.Client, joined(sinceDelivery(a, g.Deliveries), note))
 	default:
 		row(g.Group, g.State, 0, "", note)
+		deliveryRows(row, "  delivered", g.Deliveries)
 	}
 	for i := range g.Tries {
 		tryRow(row, &g.Tries[i])
@@ -148,6 +150,37 @@ func groupRows(w *tabwriter.Writer, m *track.Message, g *track.Group) {
 	if d := g.Dead; d != nil {
 		row("", "  dead letter", d.StoredAt, "", placeText(d))
 	}
+}
+
+// rowFunc writes a row of the table; 0 stands for no time.
+type rowFunc func(name string, state any, millis int64, client, details string)
+
+func deliveryRows(row rowFunc, state string, deliveries []track.Delivery) {
+	for _, d := range deliveries {
+		details := ""
+		if d.Until > d.Since {
+			details = fmt.Sprintf("or up to %v later", time.Duration(d.Until-d.Since)*time.Millisecond)
+		}
+		if d.Gaps {
+			details = joined("perhaps: a filter left out messages near it", details)
+		}
+		row("", state, d.Since, d.Client, details)
+	}
+}
+
+// sinceDelivery is how long the consumer took, as far as the deliveries tell: a
+// client that acknowledges before its work is done takes next to nothing.
+func sinceDelivery(a *track.Acknowledgment, deliveries []track.Delivery) string {
+	took := int64(-1)
+	for _, d := range deliveries {
+		if a.Exact && d.Since <= a.Time {
+			took = a.Time - d.Since
+		}
+	}
+	if took < 0 {
+		return ""
+	}
+	return fmt.Sprintf("%v after its last delivery", time.Duration(took)*time.Millisecond)
 }
 
 func joined(a, b string) string {
@@ -168,7 +201,8 @@ func acknowledgedText(a *track.Acknowledgment, stored int64) string {
 	return fmt.Sprintf("%v after it was stored, with the offsets from %s to %d", time.Duration(a.Time-stored)*time.Millisecond, from, a.To-1)
 }
 
-func tryRow(row func(name string, state any, millis int64, client, details string), t *track.Try) {
+func tryRow(row rowFunc, t *track.Try) {
+	deliveryRows(row, fmt.Sprintf("  try %d delivered", t.Number), t.Deliveries)
 	state, details := fmt.Sprintf("  try %d %s", t.Number, t.State), ""
 	if t.SentBackAt > 0 {
 		details = "sent back " + message.TimeText(t.SentBackAt)
@@ -178,7 +212,7 @@ func tryRow(row func(name string, state any, millis int64, client, details strin
 	}
 	switch {
 	case t.Acknowledged != nil:
-		row("", state, t.Acknowledged.Time, t.Acknowledged.Client, details)
+		row("", state, t.Acknowledged.Time, t.Acknowledged.Client, joined(sinceDelivery(t.Acknowledged, t.Deliveries), details))
 	case t.State == track.TryWaiting:
 		row("", state, t.Due, "", joined("due then", details))
 	case t.Place != nil:

@@ -29,6 +29,7 @@ type line struct {
 	Message      *message.Message     `json:"message,omitempty"`
 	Config       *event.TopicConfig   `json:"topicConfig,omitempty"`
 	Commits      []event.OffsetCommit `json:"commits,omitempty"`
+	Deliveries   []event.Delivery     `json:"deliveries,omitempty"`
 	Trim         *trimmed             `json:"trim,omitempty"`
 	Reason       string               `json:"reason,omitempty"`  // why a waiting message ended unseen
 	Problem      string               `json:"problem,omitempty"` // the payload isn't what the kind says
@@ -74,6 +75,8 @@ func (l *line) decode(e event.Event, form message.Form) {
 		}
 	case event.KindOffsets:
 		l.Commits, err = event.DecodeOffsetCommits(e.Payload())
+	case event.KindDelivered:
+		l.Deliveries, err = event.DecodeDeliveries(e.Payload())
 	case event.KindDropped:
 		var d event.Drop
 		if d, err = event.DecodeDrop(e.Payload()); err == nil {
@@ -143,6 +146,10 @@ func (l *line) printPayload(w io.Writer, names func(event.TopicID) string) {
 	}
 	if l.Reason != "" {
 		fmt.Fprintf(w, "  reason=%s\n", message.Quoted(l.Reason))
+	}
+	for _, d := range l.Deliveries {
+		fmt.Fprintf(w, "  group=%s topic=%s#%d queue=%d from=%d to=%d messages=%d client=%s time=%s\n", message.Quoted(d.Group),
+			message.Quoted(names(d.Queue.Topic)), d.Queue.Topic, d.Queue.ID, d.First, d.Next-1, d.Messages, message.Quoted(d.Client), message.TimeText(d.Since))
 	}
 	for _, c := range l.Commits {
 		fmt.Fprintf(w, "  group=%s topic=%s#%d queue=%d offset=%d client=%s\n", message.Quoted(c.Group), message.Quoted(names(c.Queue.Topic)), c.Queue.Topic,

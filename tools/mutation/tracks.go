@@ -54,6 +54,27 @@ var trackList = []Mutation{
 		Test: "./server/duty", Run: "WhatWaitsIsMoved",
 	},
 	{
+		Name: "what a filter left out counts as delivered",
+		File: "server/broker/deliveries.go",
+		Old:  "apart && gaps == keepApart || ",
+		New:  "apart && gaps > closeGaps || ",
+		Test: brokerTests, Run: "WhatAFilterLeavesOut",
+	},
+	{
+		Name: "a range of deliveries has the hash of its first block only",
+		File: "engine/event/delivery.go",
+		Old:  "at <= (d.Next-1)/DeliveryBlock; at++",
+		New:  "at <= d.First/DeliveryBlock; at++",
+		Test: brokerTests, Run: "LongRanges",
+	},
+	{
+		Name: "deliveries are told of groups that don't want them recorded",
+		File: "server/broker/pull.go",
+		Old:  "t.Config.Name, tracksDelivery(g)\n",
+		New:  "t.Config.Name, true\n",
+		Test: brokerTests, Run: "DeliveriesOfAGroup",
+	},
+	{
 		Name: "events in memory are found by no key but the first",
 		File: "engine/projection/queue/index.go",
 		Old:  "	for i := range e.KeyCount() {\n		r.keys.add(",

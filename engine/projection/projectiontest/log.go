@@ -75,7 +75,7 @@ func Drafts() *rapid.Generator[event.Draft] {
 	return rapid.Custom(func(t *rapid.T) event.Draft {
 		d := event.Draft{Kind: event.KindMessage, Stream: event.StreamQueue, Topic: topicIDs().Draw(t, "topic")}
 		if rapid.Bool().Draw(t, "other kind") {
-			d.Kind = event.Kind(rapid.IntRange(int(event.KindMessage), int(event.KindUnlocked)).Draw(t, "kind"))
+			d.Kind = event.Kind(rapid.IntRange(int(event.KindMessage), int(event.KindDelivered)).Draw(t, "kind"))
 			d.Stream = event.Stream(rapid.IntRange(0, 3).Draw(t, "stream"))
 		}
 		d.Queue = queueIDs().Draw(t, "queue")

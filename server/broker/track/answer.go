@@ -51,8 +51,11 @@ type Group struct {
 	// Behind is how many messages of the queue the group has to acknowledge
 	// before this one.
 	Behind *int64 `json:"behind,omitempty"`
-	Tries  []Try  `json:"tries,omitempty"`
-	Dead   *Place `json:"dead,omitempty"`
+	// Deliveries of the message from its own queue, as far as they are recorded:
+	// the newest.
+	Deliveries []Delivery `json:"deliveries,omitempty"`
+	Tries      []Try      `json:"tries,omitempty"`
+	Dead       *Place     `json:"dead,omitempty"`
 }
 
 // GroupState says how far a group has come with a message.
@@ -64,6 +67,7 @@ const (
 	Skipped      GroupState = "skipped"      // an administrator set the offset past it
 	Retrying     GroupState = "retrying"     // sent back, and not acknowledged since
 	Dead         GroupState = "dead"         // among the group's dead letters
+	Delivered    GroupState = "delivered"    // sent to a client, and not acknowledged
 	NotConsumed  GroupState = "not consumed" // the group's offset hasn't passed it
 	NotRecorded  GroupState = "not recorded" // the log doesn't tell
 )
@@ -80,6 +84,16 @@ type Acknowledgment struct {
 	Position event.Position `json:"commitLogOffset"` // of the event
 }
 
+// Delivery is one time that a message was sent to a client, between Since and
+// Until: deliveries are recorded together, about once a second.
+type Delivery struct {
+	Client string `json:"client"`
+	Since  int64  `json:"since"`
+	Until  int64  `json:"until"`
+	// Gaps: a filter left out messages near it, and perhaps this one.
+	Gaps bool `json:"gaps,omitempty"`
+}
+
 // Try is one further delivery of a message that a consumer has sent back.
 type Try struct {
 	Number       int32           `json:"number"`
@@ -88,6 +102,7 @@ type Try struct {
 	State        TryState        `json:"state"`
 	Place        *Place          `json:"place,omitempty"` // in the retry topic
 	Acknowledged *Acknowledgment `json:"acknowledged,omitempty"`
+	Deliveries   []Delivery      `json:"deliveries,omitempty"`
 
 	handle event.Position // of what waited, 0 for nothing
 }
@@ -99,6 +114,7 @@ type TryState string
 const (
 	TryWaiting      TryState = "waiting"      // until it is due
 	TryQueued       TryState = "queued"       // in the retry topic
+	TryDelivered    TryState = "delivered"    // sent to a client, and not acknowledged
 	TryAcknowledged TryState = "acknowledged" // there, by the group
 	TryGone         TryState = "gone"         // neither waiting nor found in the retry topic
 )

@@ -20,9 +20,16 @@
 // letters. So they are found by that key. Each try is acknowledged, or not, in
 // its own queue. A message without a unique key can't be followed there.
 //
+// # Deliveries
+//
+// Of groups with the attribute trackDelivery the ranges of offsets that were
+// sent are events (event.KindDelivered), each with event.DeliveryHash of the
+// blocks of 1024 offsets in it. So the deliveries of a message are among the few
+// events of its block.
+//
 // # What is not recorded
 //
 // Broadcasting consumers keep their offsets themselves, and consumers that pull
 // may commit nothing: whether they have consumed a message is not in the log.
-// That a message was delivered is not either.
+// Whether a message was delivered isn't either, but for groups that want it.
 package track

@@ -15,6 +15,7 @@ const (
 	noteFirst     = "the group's first commit in this queue: it may have begun behind the message"
 	noteInexact   = "the commit itself is not recorded: it came at this time or before"
 	noteFiltered  = "the group's subscription today doesn't take the message"
+	noteGaps      = "it was perhaps delivered: a filter left out messages near it"
 	noteNoKey     = "the message has no unique key: whether it was sent back is not recorded"
 )
 
@@ -33,7 +34,9 @@ func (t *Tracker) follow(m *found) error {
 		if err != nil {
 			return err
 		}
-		m.Groups = append(m.Groups, g)
+		if !c.Uncertain || len(g.Deliveries) > 0 || len(g.Tries) > 0 || g.Dead != nil {
+			m.Groups = append(m.Groups, g)
+		}
 	}
 	return nil
 }
@@ -61,6 +64,10 @@ func (f *finder) group(m *found, c Consumer, tries []Try) (g Group, err error) {
 		if err := f.progress(&g, m, c); err != nil {
 			return g, err
 		}
+		if g.Deliveries, err = f.deliveries(c.Group, m.queue, m.Offset, m.Position); err != nil {
+			return g, err
+		}
+		g.judgeDeliveries()
 	}
 	if m.UniqueKey == "" {
 		g.addNote(noteNoKey)
@@ -117,6 +124,17 @@ func (f *finder) progress(g *Group, m *found, c Consumer) error {
 		g.addNote(noteFiltered)
 	}
 	return nil
+}
+
+// judgeDeliveries lets what was sent count where nothing was acknowledged.
+func (g *Group) judgeDeliveries() {
+	switch {
+	case g.Acknowledged != nil || len(g.Deliveries) == 0:
+	case certain(g.Deliveries):
+		g.State = Delivered
+	default:
+		g.addNote(noteGaps)
+	}
 }
 
 func (g *Group) addNote(note string) {
@@ -255,7 +273,14 @@ func (f *finder) addStored(g *Group, c *found) error {
 	}
 	try := &g.Tries[i]
 	try.State, try.Place = TryQueued, c.at()
+	var err error
+	if try.Deliveries, err = f.deliveries(g.Group, c.queue, c.Offset, c.Position); err != nil {
+		return err
+	}
 	if committed, some := f.Offsets.Get(g.Group, c.queue); !some || committed.Offset <= c.Offset {
+		if certain(try.Deliveries) {
+			try.State = TryDelivered
+		}
 		return nil
 	}
 	a, err := f.acknowledgment(g.Group, c.queue, c.Offset, c.Position)

@@ -56,6 +56,8 @@ type Consumer struct {
 	Online       bool
 	Broadcasting bool // each online member consumes everything
 	Pulls        bool // the members ask for messages when they want to
+	// Uncertain: the group is only told about if the log names it.
+	Uncertain bool
 	// Wants tells whether the subscription of the online members takes a
 	// message; nil where that is not known.
 	Wants func(m *Message, payload []byte) bool
