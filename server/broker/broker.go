@@ -193,10 +193,16 @@ func New(c Config, d Dependencies) (*Broker, error) {
 func (b *Broker) Lead() {
 	b.settlement.Reset()
 	b.locks.resume()
+	b.puller.suggested.Store(0)
 }
 
-// Follow ends what Lead began: leases are another's to renew.
-func (b *Broker) Follow() { b.locks.suspend() }
+// Follow ends what Lead began: leases are another's to renew. Consumers that
+// pull here are told to go on with the broker of this id: the node's own, as
+// long as the leader is out of reach, and when it isn't they don't pull here.
+func (b *Broker) Follow(id int64) {
+	b.locks.suspend()
+	b.puller.suggested.Store(id)
+}
 
 // Settlement is what the broker and the duties that decide about waiting
 // messages share.

@@ -329,7 +329,8 @@ func (c *clients) broadcasts(group []byte) bool {
 	return g != nil && g.model == modelBroadcasting
 }
 
-// members are the client ids of a group, in order.
+// members are the client ids of a group, in order. A client that has several
+// connections, as through other nodes, is one member.
 func (c *clients) members(group string) []string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -337,7 +338,7 @@ func (c *clients) members(group string) []string {
 	if g == nil {
 		return nil
 	}
-	return slices.Sorted(maps.Values(g.members))
+	return slices.Compact(slices.Sorted(maps.Values(g.members)))
 }
 
 // name is the client id of a connection, "" before its first heartbeat.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/apogeemq/apogee/engine"
@@ -49,6 +50,7 @@ type puller struct {
 	broker    *Broker
 	pool      sync.Pool // of *pullRequest
 	selectors selectors
+	suggested atomic.Int64 // id of the broker to pull from next
 }
 
 func (p *puller) take() *pullRequest {
@@ -293,7 +295,7 @@ func (p *puller) expire(r *pullRequest, b *remoting.Batch) {
 		status = pullQueueEmpty
 	}
 	var reply remoting.Reply
-	fillPull(&reply, status, r.offset, first, next)
+	p.fill(&reply, status, r.offset, first, next)
 	p.broker.metrics.pulled(status.code)
 	if b != nil {
 		b.Send(r.replyTo, &reply)
@@ -303,9 +305,9 @@ func (p *puller) expire(r *pullRequest, b *remoting.Batch) {
 	p.finish(r)
 }
 
-func fillPull(reply *remoting.Reply, status pullStatus, begin, first, next event.Offset) {
+func (p *puller) fill(reply *remoting.Reply, status pullStatus, begin, first, next event.Offset) {
 	reply.Code, reply.Remark = status.code, status.name
-	reply.SetInt("suggestWhichBrokerId", 0)
+	reply.SetInt("suggestWhichBrokerId", p.suggested.Load())
 	reply.SetInt("nextBeginOffset", int64(begin))
 	reply.SetInt("minOffset", int64(first))
 	reply.SetInt("maxOffset", int64(next))
@@ -313,7 +315,7 @@ func fillPull(reply *remoting.Reply, status pullStatus, begin, first, next event
 
 // answer sends the outcome of a pull and ends it.
 func (p *puller) answer(r *pullRequest, reply *remoting.Reply, status pullStatus, begin, first, next event.Offset) {
-	fillPull(reply, status, begin, first, next)
+	p.fill(reply, status, begin, first, next)
 	p.broker.metrics.pulled(status.code)
 	r.replyTo.Send(reply)
 	p.finish(r)

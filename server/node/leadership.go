@@ -54,7 +54,8 @@ func (n *Node) keepRole(ctx context.Context) {
 
 // takeRole begins and ends leadership, and tells the nameservers.
 func (n *Node) takeRole(ctx context.Context, r replication.Role) error {
-	if n.leads != nil && (!r.Leads || n.leads.term != r.Term) {
+	if n.leads == nil || !r.Leads || n.leads.term != r.Term {
+		n.followLeader(r)
 		n.endLead()
 	}
 	if r.Leads && n.leads == nil {
@@ -83,6 +84,9 @@ func (n *Node) beginLead(ctx context.Context, term event.Term) error {
 		l.running.Go(func() { duty(work) })
 	}
 	n.leads = l
+	if n.forward != nil {
+		n.forward.Lead()
+	}
 	return nil
 }
 
@@ -94,7 +98,7 @@ func (n *Node) endLead() {
 	n.leads.stop()
 	n.leads.running.Wait()
 	n.leads = nil
-	n.broker.Follow()
+	n.broker.Follow(n.followerID())
 }
 
 // register makes the role known to the nameservers: the leader is the master,

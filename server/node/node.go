@@ -22,6 +22,7 @@ import (
 	"github.com/apogeemq/apogee/server/access"
 	"github.com/apogeemq/apogee/server/broker"
 	"github.com/apogeemq/apogee/server/broker/delay"
+	"github.com/apogeemq/apogee/server/forward"
 	"github.com/apogeemq/apogee/server/nameserver"
 	"github.com/apogeemq/apogee/server/remoting"
 )
@@ -70,6 +71,7 @@ type Node struct {
 	replica    replica
 	group      *replication.Group // the replica, where it is one of a group
 	broker     *broker.Broker
+	forward    *forward.Forwarder      // to the leader; nil without a group
 	registrar  *nameserver.Registrar   // made when the node's first role is known
 	duties     []func(context.Context) // of a leader
 	leads      *leadership             // nil while the node doesn't; keepRole's
@@ -296,6 +298,9 @@ func (n *Node) openBroker(context.Context) error {
 	}
 	n.broker = b
 	n.metrics.add(b.WriteMetrics)
+	if n.group != nil {
+		return n.openForwarder()
+	}
 	return nil
 }
 
@@ -322,7 +327,7 @@ func (n *Node) serveRole(ctx context.Context) error {
 func (n *Node) openGates() {
 	var h remoting.Handler = n.broker
 	if n.group != nil {
-		h = &replicas{Handler: n.broker, group: n.group, authorizer: n.authorizer(), run: n.run}
+		h = &replicas{Handler: n.forward, group: n.group, authorizer: n.authorizer(), run: n.run}
 	}
 	n.gate.open(h)
 	n.fast.open(h)

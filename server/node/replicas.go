@@ -17,10 +17,9 @@ import (
 const joinTime = time.Hour
 
 // replicas stands before the broker of a group and answers what is asked about
-// the group. Requests that a follower can't serve could be passed on to the
-// leader here; they go to the broker, which refuses them.
+// the group.
 type replicas struct {
-	remoting.Handler // the broker
+	remoting.Handler // the forwarder before the broker
 
 	group      *replication.Group
 	authorizer broker.Authorizer // nil: everything is served

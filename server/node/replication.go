@@ -176,10 +176,7 @@ func (n *Node) openGroup(ctx context.Context, o replication.GroupOptions) (commi
 		return commitlog.Recovery{}, err
 	}
 	r := &n.config.Replication
-	o.Name, o.Peers, o.Network = r.Group, r.Peers, n.network
-	if o.Name == "" {
-		o.Name = n.config.BrokerName
-	}
+	o.Name, o.Peers, o.Network = n.groupName(), r.Peers, n.network
 	o.Self, _ = r.self()
 	o.Service = n.client
 	o.Times = replication.Times{Heartbeat: r.Heartbeat, FlushStall: r.FlushStall}

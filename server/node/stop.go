@@ -50,6 +50,9 @@ func (n *Node) stopServing(ctx context.Context) []error {
 	if n.broker != nil {
 		n.broker.ReleasePulls()
 	}
+	if n.forward != nil {
+		n.forward.Close()
+	}
 	failed := make([]error, len(n.servers))
 	var closing sync.WaitGroup
 	for i, s := range n.servers {

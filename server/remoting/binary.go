@@ -107,7 +107,7 @@ func appendBinaryHead(dst []byte, h head) []byte {
 	return append(dst, 0, 0, 0, 0)
 }
 
-func appendBinaryField[V string | []byte](dst []byte, key string, value V) []byte {
+func appendBinaryField[K, V string | []byte](dst []byte, key K, value V) []byte {
 	dst = binary.BigEndian.AppendUint16(dst, uint16(len(key)))
 	dst = append(dst, key...)
 	dst = binary.BigEndian.AppendUint32(dst, uint32(len(value)))

@@ -1,6 +1,7 @@
 package remoting
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -16,9 +17,10 @@ var (
 
 // pendingCall is a request that waits for its response.
 type pendingCall struct {
-	done    func(*Command, error)
-	expires bool // by sweepCalls, not by a context
-	age     int  // sweeps that it has seen
+	done     func(*Command, error)
+	expires  bool // by sweepCalls, not by a context
+	age      int  // sweeps that it has seen
+	patience int  // sweeps that it may see; 0 for as many as others
 }
 
 // calls correlates responses with the requests that this side has sent. The
@@ -67,13 +69,13 @@ func (t *calls) take(opaque int32) (func(*Command, error), bool) {
 
 // start sends a request whose slot the caller has taken. After an error
 // call.done is not called and the slot is free again.
-func (c *Conn) start(r *Request, call pendingCall) (int32, error) {
+func (c *Conn) start(r outgoing, s Serialization, call pendingCall) (int32, error) {
 	opaque, err := c.calls.add(call)
 	if err != nil {
 		<-c.calls.slots
 		return 0, err
 	}
-	flush, err := c.encodeRequest(r, opaque, 0, c.callSerialization())
+	flush, err := c.encodeRequest(r, opaque, 0, s)
 	if err != nil {
 		if _, ours := c.calls.take(opaque); ours {
 			return 0, err
@@ -104,7 +106,7 @@ func (c *Conn) Call(ctx context.Context, r *Request) (*Command, error) {
 		err     error
 	}
 	results := make(chan result, 1)
-	opaque, err := c.start(r, pendingCall{done: func(cmd *Command, err error) {
+	opaque, err := c.start(r, c.callSerialization(), pendingCall{done: func(cmd *Command, err error) {
 		if cmd != nil {
 			cmd = cmd.Clone()
 		}
@@ -138,7 +140,7 @@ func (c *Conn) Go(r *Request, done func(*Command, error)) error {
 	default:
 		return fmt.Errorf("call %d to %v: %w: at most %d", r.Code, c.remote, ErrTooManyCalls, cap(c.calls.slots))
 	}
-	if _, err := c.start(r, pendingCall{done: done, expires: true}); err != nil {
+	if _, err := c.start(r, c.callSerialization(), pendingCall{done: done, expires: true}); err != nil {
 		return fmt.Errorf("call %d to %v: %w", r.Code, c.remote, err)
 	}
 	return nil
@@ -146,14 +148,16 @@ func (c *Conn) Go(r *Request, done func(*Command, error)) error {
 
 // Oneway sends a request that is not answered. nil means that it is on its
 // way, not that it arrives.
-func (c *Conn) Oneway(r *Request) error {
+func (c *Conn) Oneway(r *Request) error { return c.sendOneway(r, r.Code, c.callSerialization()) }
+
+func (c *Conn) sendOneway(r outgoing, code int32, s Serialization) error {
 	c.calls.mu.Lock()
 	c.calls.opaque++
 	opaque := c.calls.opaque
 	c.calls.mu.Unlock()
-	flush, err := c.encodeRequest(r, opaque, flagOneway, c.callSerialization())
+	flush, err := c.encodeRequest(r, opaque, flagOneway, s)
 	if err != nil {
-		return fmt.Errorf("one-way request %d to %v: %w", r.Code, c.remote, err)
+		return fmt.Errorf("one-way request %d to %v: %w", code, c.remote, err)
 	}
 	if flush && !c.completing.Load() {
 		c.Flush()
@@ -195,7 +199,7 @@ func (c *Conn) sweepCalls(limit int) {
 			continue
 		}
 		call.age++
-		if call.age <= limit {
+		if call.age <= cmp.Or(call.patience, limit) {
 			c.calls.waiting[opaque] = call
 			continue
 		}

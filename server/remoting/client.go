@@ -72,7 +72,7 @@ func newClient(socket net.Conn, secure *secure, o ClientOptions) *Client {
 	hard := positive(o.OutputHardBytes, 64<<20)
 	options := &connOptions{
 		FrameBytesMax: FrameBytesMax, OutputSoftBytes: hard, OutputHardBytes: hard,
-		CallsMax: positive(o.CallsMax, 4096), logger: o.Logger,
+		CallsMax: positive(o.CallsMax, 4096), sweepPeriod: max(positive(o.CallTimeout, 60*time.Second)/timeoutSweeps, time.Millisecond), logger: o.Logger,
 	}
 	c := &Client{signer: o.Signer, conn: newConn(socket, o.Handler, options), done: make(chan struct{})}
 	c.conn.serialization.Store(uint32(o.Serialization))
@@ -85,14 +85,14 @@ func newClient(socket net.Conn, secure *secure, o ClientOptions) *Client {
 		c.conn.run()
 		close(ended)
 	}()
-	go c.sweep(positive(o.CallTimeout, 60*time.Second), ended)
+	go c.sweep(ended)
 	return c
 }
 
 // sweep ends late calls until the connection has ended.
-func (c *Client) sweep(timeout time.Duration, ended <-chan struct{}) {
+func (c *Client) sweep(ended <-chan struct{}) {
 	defer close(c.done)
-	ticker := time.NewTicker(max(timeout/timeoutSweeps, time.Millisecond))
+	ticker := time.NewTicker(c.conn.options.sweepPeriod)
 	defer ticker.Stop()
 	for {
 		select {

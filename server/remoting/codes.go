@@ -115,6 +115,8 @@ const (
 	RequestAddReplica         int32 = 20011
 	RequestRemoveReplica      int32 = 20012
 	RequestTransferLeadership int32 = 20013
+
+	RequestForward int32 = 20020
 )
 
 // Request codes of POP consumption. They do not fit in the 16 bits of a

@@ -38,6 +38,7 @@ type connOptions struct {
 	OutputSoftBytes int
 	OutputHardBytes int
 	CallsMax        int
+	sweepPeriod     time.Duration                                     // of late calls
 	followPeer      bool                                              // calls are serialized like the peer's last request
 	observe         func(request, response int32, took time.Duration) // nil for nobody
 	logger          *slog.Logger

@@ -24,7 +24,7 @@ func appendJSONHead(dst []byte, h head) []byte {
 }
 
 // appendJSONField appends field i of a header.
-func appendJSONField[V string | []byte](dst []byte, i int, key string, value V) []byte {
+func appendJSONField[K, V string | []byte](dst []byte, i int, key K, value V) []byte {
 	if i == 0 {
 		dst = append(dst, `,"extFields":{`...)
 	} else {

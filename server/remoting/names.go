@@ -21,6 +21,7 @@ var requestNames = map[int32]string{
 	RequestPullMessage:                  "pull_message",
 	RequestQueryMessage:                 "query_message",
 	RequestTrackMessage:                 "track_message",
+	RequestForward:                      "forward",
 	RequestQueryBrokerOffset:            "query_broker_offset",
 	RequestQueryConsumerOffset:          "query_consumer_offset",
 	RequestUpdateConsumerOffset:         "update_consumer_offset",

@@ -86,7 +86,7 @@ func (c *Conn) encodeReply(rt ReplyTo, r *Reply, b *Batch) bool {
 
 // encodeRequest appends a request to the output. A request that is over the
 // limit is refused; unlike replies nothing has been promised for it.
-func (c *Conn) encodeRequest(r *Request, opaque, flag int32, s Serialization) (bool, error) {
+func (c *Conn) encodeRequest(r outgoing, opaque, flag int32, s Serialization) (bool, error) {
 	c.mu.Lock()
 	if c.closing {
 		err := c.causeLocked()
@@ -97,7 +97,7 @@ func (c *Conn) encodeRequest(r *Request, opaque, flag int32, s Serialization) (b
 	before := len(o.b)
 	var err error
 	if o.b, err = r.appendHeader(o.b, opaque, flag, s); err == nil {
-		err = c.countRequest(len(o.b) - before + len(r.Body))
+		err = c.countRequest(len(o.b) - before + len(r.payload()))
 	}
 	if err != nil {
 		o.b = o.b[:before]
@@ -108,7 +108,7 @@ func (c *Conn) encodeRequest(r *Request, opaque, flag int32, s Serialization) (b
 		c.mu.Unlock()
 		return false, err
 	}
-	return c.finishEncode(o, r.Body), nil
+	return c.finishEncode(o, r.payload()), nil
 }
 
 // countOutput accounts for a frame of n bytes that is about to wait, within

@@ -91,7 +91,7 @@ func Serve(l net.Listener, h Handler, o Options) *Server {
 	s := &Server{listener: l, handler: h, options: o, conns: make(map[*Conn]struct{}), stop: make(chan struct{})}
 	s.conn = connOptions{
 		FrameBytesMax: o.FrameBytesMax, OutputSoftBytes: o.OutputSoftBytes, OutputHardBytes: o.OutputHardBytes,
-		CallsMax: o.CallsMax, followPeer: true, observe: o.Observe, logger: o.Logger,
+		CallsMax: o.CallsMax, sweepPeriod: o.sweeps().period, followPeer: true, observe: o.Observe, logger: o.Logger,
 		input: &budget{limit: o.InputBytesMax}, output: &budget{limit: o.OutputBytesMax},
 		opening: &opening{mode: o.TLSMode, config: o.TLS, handshakeTime: o.HandshakeTimeout, trusted: o.ProxyTrusted, distrust: s.distrust},
 	}

@@ -1,0 +1,34 @@
+package forward
+
+import "github.com/apogeemq/apogee/server/remoting"
+
+// kind says what a follower does with a request.
+type kind uint8
+
+const (
+	change       kind = iota // the leader's alone, and what nobody knows
+	read                     // from applied state: without a leader it is answered here
+	pull                     // a read that may be held
+	registration             // what a client says about itself
+	ofThisNode               // never forwarded
+)
+
+func kindOf(code int32) kind {
+	switch code {
+	case remoting.RequestPullMessage, remoting.RequestLitePullMessage:
+		return pull
+	case remoting.RequestHeartBeat, remoting.RequestUnregisterClient:
+		return registration
+	case remoting.RequestQueryConsumerOffset, remoting.RequestSearchOffsetByTimestamp, remoting.RequestGetMaxOffset,
+		remoting.RequestGetMinOffset, remoting.RequestGetEarliestMessageStoreTime, remoting.RequestViewMessageByID,
+		remoting.RequestQueryMessage, remoting.RequestTrackMessage, remoting.RequestCheckClientConfig,
+		remoting.RequestGetTopicConfig, remoting.RequestGetAllTopicConfig, remoting.RequestGetGroupConfig,
+		remoting.RequestGetAllGroupConfig, remoting.RequestGetSystemTopicListFromBroker, remoting.RequestGetTopicStatsInfo,
+		remoting.RequestGetAllConsumerOffset, remoting.RequestQueryConsumeQueue:
+		return read
+	case remoting.RequestGetBrokerConfig, remoting.RequestUpdateBrokerConfig, remoting.RequestGetBrokerRuntimeInfo,
+		remoting.RequestViewBrokerStatsData, remoting.RequestCleanUnusedTopic, remoting.RequestCleanExpiredConsumeQueue:
+		return ofThisNode
+	}
+	return change
+}

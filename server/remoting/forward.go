@@ -1,0 +1,118 @@
+package remoting
+
+import (
+	"encoding/binary"
+	"fmt"
+	"net/netip"
+	"strconv"
+	"time"
+)
+
+// outgoing is a request that can be encoded.
+type outgoing interface {
+	// appendHeader appends the frame's prefix and header; payload follows.
+	appendHeader(dst []byte, opaque, flag int32, s Serialization) ([]byte, error)
+	payload() []byte
+}
+
+func (r *Request) payload() []byte { return r.Body }
+
+// forwarded is somebody else's request.
+type forwarded struct{ *Command }
+
+func (f forwarded) payload() []byte { return f.Body }
+
+// appendHeader appends the header as its sender wrote it, but for the number
+// and the flag. What a signature covers stays the same.
+func (f forwarded) appendHeader(dst []byte, opaque, flag int32, s Serialization) ([]byte, error) {
+	at := len(dst)
+	dst = openFrame(dst)
+	if s == Binary {
+		dst = f.appendBinary(dst, opaque, flag)
+	} else {
+		dst = f.appendJSON(dst, opaque, flag)
+	}
+	if !closeFrame(dst, at, len(f.Body), s) {
+		return dst[:at], fmt.Errorf("forward request %d: %w: body of %d bytes, a frame has at most %d", f.Code, ErrTooLarge, len(f.Body), FrameBytesMax)
+	}
+	return dst, nil
+}
+
+func (f forwarded) appendBinary(dst []byte, opaque, flag int32) []byte {
+	be := binary.BigEndian
+	dst = be.AppendUint16(dst, uint16(f.Code))
+	dst = append(dst, f.Language)
+	dst = be.AppendUint16(dst, uint16(f.Version))
+	dst = be.AppendUint32(dst, uint32(opaque))
+	dst = be.AppendUint32(dst, uint32(flag))
+	dst = be.AppendUint32(dst, uint32(len(f.Remark)))
+	dst = append(dst, f.Remark...)
+	dst = append(dst, 0, 0, 0, 0)
+	from := len(dst)
+	for _, field := range f.Fields {
+		dst = appendBinaryField(dst, field.Key, field.Value)
+	}
+	endBinaryFields(dst, from)
+	return dst
+}
+
+func (f forwarded) appendJSON(dst []byte, opaque, flag int32) []byte {
+	dst = append(dst, `{"code":`...)
+	dst = strconv.AppendInt(dst, int64(f.Code), 10)
+	dst = append(dst, `,"language":"`...)
+	dst = append(dst, LanguageName(f.Language)...)
+	dst = append(dst, `","version":`...)
+	dst = strconv.AppendInt(dst, int64(f.Version), 10)
+	dst = append(dst, `,"opaque":`...)
+	dst = strconv.AppendInt(dst, int64(opaque), 10)
+	dst = append(dst, `,"flag":`...)
+	dst = strconv.AppendInt(dst, int64(flag), 10)
+	if len(f.Remark) > 0 {
+		dst = append(dst, `,"remark":`...)
+		dst = appendJSONText(dst, f.Remark)
+	}
+	dst = append(dst, `,"serializeTypeCurrentRPC":"JSON"`...)
+	for i, field := range f.Fields {
+		dst = appendJSONField(dst, i, field.Key, field.Value)
+	}
+	return endJSON(dst, len(f.Fields))
+}
+
+// Forward sends on a request that came from elsewhere. Its fields, body,
+// remark, language, version and serialization stay those of its sender; the
+// number is one of this connection's. It differs from Go in its patience, after
+// which done gets ErrTimeout, and in that done isn't called for a one-way
+// request. cmd isn't kept.
+func (c *Conn) Forward(cmd *Command, patience time.Duration, done func(*Command, error)) error {
+	if cmd.IsOneway() {
+		return c.sendOneway(forwarded{cmd}, cmd.Code, cmd.Serialization)
+	}
+	select {
+	case c.calls.slots <- struct{}{}:
+	default:
+		return fmt.Errorf("forward %d to %v: %w: at most %d", cmd.Code, c.remote, ErrTooManyCalls, cap(c.calls.slots))
+	}
+	call := pendingCall{done: done, expires: true, patience: int((patience + c.options.sweepPeriod - 1) / c.options.sweepPeriod)}
+	if _, err := c.start(forwarded{cmd}, cmd.Serialization, call); err != nil {
+		return fmt.Errorf("forward %d to %v: %w", cmd.Code, c.remote, err)
+	}
+	return nil
+}
+
+// ActFor says whose requests a connection brings that another server forwards:
+// RemoteAddr is that client's address from now on. A handler calls it in Handle,
+// before the connection's first request that anybody else sees.
+func (c *Conn) ActFor(client netip.AddrPort) { c.remote = client }
+
+// Take makes r say what a response says that came from elsewhere. The body
+// still aliases the command's.
+func (r *Reply) Take(response *Command) {
+	r.Reset()
+	r.Code, r.Remark, r.Body = response.Code, string(response.Remark), response.Body
+	for _, f := range response.Fields {
+		r.SetBytes(string(f.Key), f.Value)
+	}
+}
+
+// Alive reports whether the connection hasn't begun to close.
+func (c *Conn) Alive() bool { return !c.ending.Load() }
