@@ -123,10 +123,8 @@ func (i *inspector) run() error {
 	if err := i.readCut(); err != nil {
 		return err
 	}
-	for _, name := range names {
-		if err := i.readHeader(name); err != nil {
-			return err
-		}
+	if err := i.readHeaders(names); err != nil {
+		return err
 	}
 	if len(i.segments) == 0 {
 		i.find(metaName, 0, fmt.Errorf("%w: the folder has no segment; restore it", ErrCorrupt))
@@ -138,6 +136,24 @@ func (i *inspector) run() error {
 	}
 	i.judgeMeta()
 	return nil
+}
+
+// readHeaders reads the segments' headers. A log that rolls and trims while its
+// folder is listed may show none of its segments: then it is listed again.
+func (i *inspector) readHeaders(names []string) (err error) {
+	for looks := 1; ; looks++ {
+		for _, name := range names {
+			if err := i.readHeader(name); err != nil {
+				return err
+			}
+		}
+		if len(i.segments) > 0 || i.Again == nil || !i.Again(looks) {
+			return nil
+		}
+		if names, err = i.segmentNames(); err != nil {
+			return err
+		}
+	}
 }
 
 // find reports a finding.
@@ -334,7 +350,6 @@ func (i *inspector) readHeader(name string) error {
 	if bad != nil {
 		if id, ok := provenID(b); ok && id != i.id {
 			bad = fmt.Errorf("%w: segment of log %x, this is log %x", ErrCorrupt, id[:], i.id[:])
-		} else if len(b) >= blockHeaderBytes+segmentPayloadBytes {
 		}
 		i.find(name, 0, bad)
 	} else {

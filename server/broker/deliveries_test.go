@@ -67,16 +67,16 @@ func TestDeliveriesAreRecordedTogetherOncePerSecond(t *testing.T) {
 		d := recorder(t, log, 100)
 		q := event.Queue{Topic: 1}
 		a, b := deliveryKey{"G", "a", q}, deliveryKey{"G", "b", q}
-		for i := range event.Offset(300) { // 1.5 s, a pull each 5 ms
+		for i := range event.Offset(250) { // 1.5 s; no pull falls together with a recording
 			d.note(a, []run{{i, i + 1, 1}})
 			if i%100 == 0 {
 				d.note(b, []run{{1000 + i, 1002 + i, 2}})
 			}
-			<-time.After(5 * time.Millisecond)
+			<-time.After(6 * time.Millisecond)
 		}
 		<-time.After(2 * time.Second)
 		synctest.Wait()
-		want := "G a 0-200:200+995 G b 1000-1002:2+0 G b 1100-1102:2+0 ; G a 200-300:100+495 G b 1200-1202:2+0 ; "
+		want := "G a 0-167:167+996 G b 1000-1002:2+0 G b 1100-1102:2+0 ; G a 167-250:83+492 G b 1200-1202:2+0 ; "
 		if got := ranges(recorded(t, log)); got != want {
 			t.Errorf("recorded %s, want %s", got, want)
 		}
