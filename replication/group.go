@@ -202,6 +202,7 @@ func (g *Group) openRaft(creation commitlog.Creation, recovery commitlog.Recover
 	g.transport = g.options.Network.Join(transport.Config{
 		Self:    hello,
 		Entries: logs, Stalled: func() bool { return g.store.hangs(t.FlushStall) },
+		Gone:       g.peerGone,
 		RPCTimeout: t.Rounds, EntriesTimeout: t.Entries,
 		CatchUpBytes: g.options.CatchUpBytes, CatchUpBehind: behindBytesMax,
 	})

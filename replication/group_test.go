@@ -1,7 +1,9 @@
 package replication
 
 import (
+	"bytes"
 	"testing"
+	"time"
 
 	"github.com/apogeemq/apogee/engine"
 	"github.com/apogeemq/apogee/engine/event"
@@ -103,4 +105,30 @@ func TestLeadershipIsHandedOverWithoutLoss(t *testing.T) {
 	c.mustSend(100, 100)
 	c.up(to)
 	c.check()
+}
+
+// TestALeaderWhoseProcessEndsIsReplacedWithoutWaiting has timeouts that play a
+// part only if votes split, on a machine that is very busy.
+func TestALeaderWhoseProcessEndsIsReplacedWithoutWaiting(t *testing.T) {
+	t.Parallel()
+	c := newTrio(t, 3)
+	for _, n := range c.nodes {
+		n.adjust = func(o *GroupOptions) { o.Times.Heartbeat, o.Times.Rounds = 10*time.Second, time.Second }
+	}
+	c.up(c.nodes...)
+	first := c.nodes[0]
+	first.group.transport.StandForElection(first.group.id)
+	c.leader(first)
+	c.mustSend(10, 100)
+	_ = first.network.Close() // nobody listens at its address any more
+	c.leader(c.others(first)...)
+	c.logs.mu.Lock()
+	stood := bytes.Contains(c.logs.text.Bytes(), []byte("this node stands for election"))
+	c.logs.mu.Unlock()
+	if !stood {
+		t.Error("the others have waited for a timeout")
+	}
+	if n := c.send(c.leader(c.others(first)...), 10, 100); n != 10 {
+		t.Errorf("%d of 10 messages are committed", n)
+	}
 }

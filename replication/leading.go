@@ -10,6 +10,7 @@ import (
 
 	"github.com/apogeemq/apogee/engine/commitlog"
 	"github.com/apogeemq/apogee/engine/event"
+	"github.com/apogeemq/apogee/replication/transport"
 )
 
 const (
@@ -126,6 +127,36 @@ func (g *Group) follow() {
 }
 
 func (g *Group) stalled() bool { return g.store.hangs(g.options.Times.FlushStall) }
+
+// turnMax bounds the time between the candidacies of two nodes that have seen
+// the leader's process end: the second one's turn comes if the first has lost.
+// It is long enough for the first to store its term and vote, and to ask.
+const turnMax = 300 * time.Millisecond
+
+// peerGone elects a new leader at once where the leader's process has ended.
+// Nodes stand in the order of their names, so that votes don't split.
+func (g *Group) peerGone(peer transport.Hello) {
+	gone := serverID(peer.Node)
+	servers := g.raft.GetConfiguration().Configuration().Servers
+	turn := 0
+	for _, s := range servers {
+		if s.ID != gone && s.Suffrage == raft.Voter && s.ID < g.id {
+			turn++
+		}
+	}
+	timer := time.NewTimer(time.Duration(turn) * min(turnMax, g.options.Times.Heartbeat/2))
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-g.stop:
+		return
+	}
+	if _, leader := g.raft.LeaderWithID(); leader != gone || !g.isVoter(g.id) || g.raft.State() != raft.Follower {
+		return
+	}
+	g.text.Info("the leader's process has ended: this node stands for election", "group", g.options.Name, "leader", peer.Name)
+	g.transport.StandForElection(g.id)
+}
 
 // takeUp brings everything of earlier terms to be applied here.
 func (g *Group) takeUp() *attempt {

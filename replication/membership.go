@@ -153,7 +153,27 @@ func (g *Group) Transfer(which string) error {
 	if err := g.change(future); err != nil {
 		return fmt.Errorf("transfer leadership: %w", err)
 	}
-	return nil
+	return g.awaitOtherLeader()
+}
+
+// awaitOtherLeader returns when this node knows who leads instead of it.
+func (g *Group) awaitOtherLeader() error {
+	again := time.NewTicker(lateCheck)
+	defer again.Stop()
+	late := time.NewTimer(changeTime)
+	defer late.Stop()
+	for {
+		if r := g.Role(); !r.Leads && r.Leader.ID != "" && !r.Leader.Self {
+			return nil
+		}
+		select {
+		case <-again.C:
+		case <-late.C:
+			return errors.New("transfer leadership: this node gave it up, and doesn't know yet who has it")
+		case <-g.stop:
+			return raft.ErrRaftShutdown
+		}
+	}
 }
 
 func (g *Group) find(which string) (raft.Server, error) {

@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"sync"
@@ -142,7 +143,9 @@ func (n *Network) serve(raw net.Conn) {
 	}
 	deadline := time.Now().Add(handshakeTime)
 	_ = raw.SetDeadline(deadline)
-	if err := secret(n.options.Secret).accept(raw); err != nil {
+	if err := secret(n.options.Secret).accept(raw); errors.Is(err, io.EOF) {
+		return // somebody looked whether this port is open
+	} else if err != nil {
 		n.options.Log.Warn("replication: a peer was refused", "address", raw.RemoteAddr(), "cause", err)
 		return
 	}

@@ -34,6 +34,7 @@ func (t *Transport) serve(c *conn, peer Hello) {
 	for t.work.Err() == nil {
 		body, err := c.receive(time.Now().Add(idleTime))
 		if err != nil {
+			t.lookFor(peer)
 			return
 		}
 		k := kind(body[0])

@@ -53,6 +53,9 @@ type Config struct {
 	// RPCTimeout bounds requests that carry no entries, EntriesTimeout those
 	// that do.
 	RPCTimeout, EntriesTimeout time.Duration
+	// Gone is told when the process of a peer has ended that was connected here;
+	// nil: nobody is. It is called on a goroutine of its own.
+	Gone func(Hello)
 	// CatchUpBytes a second are sent at most to a peer that is more than
 	// CatchUpBehind bytes behind; 0: no limit.
 	CatchUpBytes, CatchUpBehind int64
@@ -73,6 +76,7 @@ type Transport struct {
 	idle map[raft.ServerAddress][]*conn
 	busy map[*conn]struct{}
 	met  map[[16]byte]Hello // by node
+	gone map[[16]byte]bool  // being looked for
 }
 
 var (
@@ -83,7 +87,7 @@ var (
 
 // Join makes a group of the Network's. Close ends it.
 func (n *Network) Join(c Config) *Transport {
-	t := &Transport{network: n, config: c, inbox: make(chan raft.RPC), idle: make(map[raft.ServerAddress][]*conn), busy: make(map[*conn]struct{}), met: make(map[[16]byte]Hello)}
+	t := &Transport{network: n, config: c, inbox: make(chan raft.RPC), idle: make(map[raft.ServerAddress][]*conn), busy: make(map[*conn]struct{}), met: make(map[[16]byte]Hello), gone: make(map[[16]byte]bool)}
 	t.work, t.stop = context.WithCancel(n.work)
 	t.progress.peers = make(map[raft.ServerID]*Progress)
 	n.mu.Lock()

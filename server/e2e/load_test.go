@@ -113,12 +113,19 @@ type officialLoad struct {
 
 func beginOfficialLoad(t *testing.T, s *server) *officialLoad {
 	t.Helper()
+	return continueOfficialLoad(t, s, newHistory(), 0)
+}
+
+// continueOfficialLoad begins a load whose writers, numbered from first on, add
+// to a history.
+func continueOfficialLoad(t *testing.T, s *server, h *history, first uint32) *officialLoad {
+	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
-	l := &officialLoad{producer: newProducer(t, s), history: newHistory(), cancel: cancel}
+	l := &officialLoad{producer: newProducer(t, s), history: h, cancel: cancel}
 	for i := range officialWriters {
-		w := newWriter(l.history, uint32(i), false)
+		w := newWriter(l.history, first+uint32(i), false)
 		l.writers = append(l.writers, w)
-		if i == 0 && !l.send(ctx, w) {
+		if i == 0 && first == 0 && !l.send(ctx, w) {
 			t.Fatal("the message that creates the topic was not confirmed")
 		}
 		l.running.Go(func() {

@@ -16,8 +16,10 @@ const (
 	// DefaultPeriod is RocketMQ's registerNameServerPeriod.
 	DefaultPeriod = 30 * time.Second
 	// DefaultRetry is the first pause after a nameserver didn't answer. It
-	// doubles up to the period.
+	// doubles up to retryMax: one that has come back should soon know who is
+	// the master, as clients may ask it.
 	DefaultRetry = time.Second
+	retryMax     = 4 * time.Second
 	// DefaultCallTimeout bounds one request to a nameserver.
 	DefaultCallTimeout = 5 * time.Second
 )

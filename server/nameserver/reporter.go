@@ -56,7 +56,7 @@ func (p *reporter) run(ctx context.Context) {
 			}
 			p.failed(err, pause)
 			timer.Reset(pause)
-			pause, failing = min(2*pause, config.Period), true
+			pause, failing = min(2*pause, retryMax, config.Period), true
 			continue
 		}
 		p.succeeded()

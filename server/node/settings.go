@@ -22,9 +22,9 @@ var settings = []setting{
 		func(c *Config) *string { return &c.ClusterName }),
 	text("brokerName", "broker-a", "Name of the broker in routes. Each broker of a cluster has its own.",
 		func(c *Config) *string { return &c.BrokerName }),
-	choice("brokerId", "0", "0 is the master. This version runs masters only.",
+	choice("brokerId", "0", "0 is the master. With `enableDLegerCommitLog` it follows from the node's role and `dLegerSelfId`.",
 		func(c *Config) *string { return &c.onlyTruth }, "0"),
-	choice("brokerRole", "ASYNC_MASTER", "This version runs masters without slaves; messages are as safe as `flushDiskType` says.",
+	choice("brokerRole", "ASYNC_MASTER", "This version runs no slaves; with `enableDLegerCommitLog` nodes settle who leads by themselves.",
 		func(c *Config) *string { return &c.onlyTruth }, "ASYNC_MASTER"),
 	integer("brokerPermission", "6", 0, 7, "What clients may do with this broker: 4 read, 2 write, 6 both.",
 		func(c *Config) *int { return &c.BrokerPermission }),
@@ -202,14 +202,10 @@ var settings = []setting{
 		func(c *Config) *time.Duration { return &c.Replication.FlushStall }),
 	bytesOf("maxHaTransferByteInSecond", "104857600", "In a group: bytes a second that a replica is sent at most which is far behind, so that it doesn't take the disk and the network from clients. 0: no limit.",
 		func(c *Config) *int64 { return &c.Replication.CatchUpBytes }),
-	refused("enableControllerMode", "replication"),
+	refusedFor("enableControllerMode", "There is no controller: for automatic failover use `enableDLegerCommitLog`."),
 	onlyOne("totalReplicas"),
 	onlyOne("inSyncReplicas"),
 	onlyOne("minInSyncReplicas"),
-}
-
-func refused(name, what string) setting {
-	return refusedFor(name, "There is no "+what+" in this version; a file that asks for it must not be taken for one that has it.")
 }
 
 func refusedFor(name, doc string) setting {
@@ -217,7 +213,7 @@ func refusedFor(name, doc string) setting {
 }
 
 func onlyOne(name string) setting {
-	return choice(name, "1", "There is one copy of each message in this version.",
+	return choice(name, "1", "There are no slaves in this version: for several copies use `enableDLegerCommitLog`.",
 		func(c *Config) *string { return &c.onlyTruth }, "1")
 }
 

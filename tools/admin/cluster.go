@@ -17,7 +17,10 @@ import (
 )
 
 // brokers is what `admin cluster` shows.
-type brokers []brokerState
+type brokers struct {
+	Brokers []brokerState   `json:"brokers"`
+	Groups  []*replicaGroup `json:"groups,omitempty"`
+}
 
 type brokerState struct {
 	Cluster  string  `json:"cluster"`
@@ -36,19 +39,22 @@ type brokerState struct {
 
 func (o *options) clusterCommand() *cobra.Command {
 	return &cobra.Command{
-		Use: "cluster", Short: "Show all brokers with version and rates", Args: cobra.NoArgs,
+		Use: "cluster", Short: "Show all brokers with version and rates, and replicated groups", Args: cobra.NoArgs,
 		RunE: o.show(func(ctx context.Context, c *client.Cluster, _ []string) (view, error) {
 			all, err := c.Brokers(ctx)
 			if err != nil {
 				return nil, err
 			}
-			states := brokers{}
+			v := &brokers{Brokers: []brokerState{}}
 			for _, b := range all {
 				for _, id := range slices.SortedFunc(maps.Keys(b.Addresses), compareNumbers) {
-					states = append(states, askState(ctx, c, &b, id))
+					v.Brokers = append(v.Brokers, askState(ctx, c, &b, id))
+				}
+				if group := askGroup(ctx, c, &b); group != nil {
+					v.Groups = append(v.Groups, group)
 				}
 			}
-			return states, nil
+			return v, nil
 		}),
 	}
 }
@@ -89,14 +95,18 @@ func whole(text string) int64 {
 	return n
 }
 
-func (b brokers) table(w *tabwriter.Writer) {
+func (b *brokers) table(w *tabwriter.Writer) {
 	fmt.Fprintln(w, "CLUSTER\tBROKER\tID\tADDRESS\tVERSION\tIN/S\tOUT/S\tIN TODAY\tOUT TODAY\t")
-	for _, s := range b {
+	for _, s := range b.Brokers {
 		if s.Problem != "" {
 			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t\n", s.Cluster, s.Broker, s.ID, s.Address, s.Problem)
 			continue
 		}
 		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%.1f\t%.1f\t%d\t%d\t\n", s.Cluster, s.Broker, s.ID, s.Address, s.Version,
 			s.InRate, s.OutRate, s.InToday, s.OutToday)
+	}
+	for _, g := range b.Groups {
+		fmt.Fprintln(w)
+		g.table(w)
 	}
 }

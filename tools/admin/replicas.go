@@ -1,0 +1,186 @@
+package admin
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/apogeemq/apogee/server/remoting"
+	"github.com/apogeemq/apogee/tools/client"
+)
+
+// replicaGroup is what a broker of a replicated group tells of it.
+type replicaGroup struct {
+	Broker  string    `json:"broker"`
+	Leads   bool      `json:"leads"` // the broker that was asked
+	Term    uint64    `json:"term"`
+	Leader  string    `json:"leader"`
+	Members []replica `json:"members"`
+	// Problems say in a sentence what is wrong, and what helps.
+	Problems []string `json:"problems,omitempty"`
+}
+
+type replica struct {
+	Name       string `json:"name"`
+	ID         string `json:"id"`
+	Address    string `json:"address"`
+	Service    string `json:"service"`
+	Voter      bool   `json:"voter"`
+	Leader     bool   `json:"leader"`
+	Match      uint64 `json:"match"`
+	LagFrames  uint64 `json:"lagFrames"`
+	LagBytes   int64  `json:"lagBytes"`
+	SilentMsec int64  `json:"silentMsec"`
+}
+
+// silentMax is the silence of a replica that is worth a word, lagMax its lag.
+const (
+	silentMax = 2 * time.Second
+	lagMax    = 64 << 20
+)
+
+// askGroup asks the brokers of one name for their group, the master first; nil
+// where they have none, or where nobody answers, which shows elsewhere.
+func askGroup(ctx context.Context, c *client.Cluster, b *client.Broker) *replicaGroup {
+	for _, id := range slices.SortedFunc(maps.Keys(b.Addresses), compareNumbers) {
+		answer, err := c.Call(ctx, b.Addresses[id], client.NewRequest(remoting.RequestGetReplicas))
+		g := &replicaGroup{Broker: b.Name}
+		if err != nil || client.Decode(answer.Body, g) != nil {
+			continue
+		}
+		g.diagnose()
+		return g
+	}
+	return nil
+}
+
+// diagnose finds what keeps sends from being confirmed, or soon may.
+func (g *replicaGroup) diagnose() {
+	say := func(format string, args ...any) { g.Problems = append(g.Problems, fmt.Sprintf(format, args...)) }
+	if g.Leader == "" {
+		say("no leader: a majority of the voters must be running and reach each other; nothing is stored until then")
+		return
+	}
+	if !g.Leads {
+		return // the others are known to the leader
+	}
+	voters, good := 0, 0
+	for i := range g.Members {
+		m := &g.Members[i]
+		if m.Voter {
+			voters++
+		}
+		silent := time.Duration(m.SilentMsec) * time.Millisecond
+		switch {
+		case m.SilentMsec < 0 || silent > silentMax:
+			say("%s does not answer: start it, or, if it is gone for good, `apogee admin remove-peer %s`", m.called(), m.called())
+		case m.LagBytes > lagMax:
+			say("%s is %d MiB behind and catching up; maxHaTransferByteInSecond limits how fast", m.called(), m.LagBytes>>20)
+		case !m.Voter:
+			say("%s has no vote yet: `apogee admin add-peer %s` gives it one when it has caught up", m.called(), m.Address)
+		default:
+			good++
+		}
+	}
+	if voters > 1 && good <= voters/2 {
+		say("only %d of %d voters keep up: sends are answered with FLUSH_SLAVE_TIMEOUT (12) or refused until a majority does", good, voters)
+	}
+	if voters == 2 {
+		say("two voters survive no failure: `apogee admin add-peer` a third")
+	}
+}
+
+func (r *replica) called() string {
+	if r.Name != "" {
+		return r.Name
+	}
+	return r.Address
+}
+
+func (g *replicaGroup) table(w *tabwriter.Writer) {
+	fmt.Fprintln(w, "BROKER\tNODE\tROLE\tTERM\tREPLICATION\tCLIENTS\tFRAME\tLAG\tSILENT MS\t")
+	for i := range g.Members {
+		m := &g.Members[i]
+		role := "follower"
+		switch {
+		case m.Leader:
+			role = "leader"
+		case !m.Voter:
+			role = "learner"
+		}
+		silent := fmt.Sprint(m.SilentMsec)
+		if m.SilentMsec < 0 {
+			silent = "?"
+		}
+		fmt.Fprintf(w, "%s\t%s\t%s\t%d\t%s\t%s\t%d\t%d\t%s\t\n", g.Broker, m.called(), role, g.Term, m.Address, m.Service, m.Match, m.LagFrames, silent)
+	}
+	for _, p := range g.Problems {
+		fmt.Fprintf(w, "! %s: %s\n", g.Broker, p)
+	}
+}
+
+// groupCommands change a group.
+func (o *options) groupCommands() []*cobra.Command {
+	var name string
+	command := func(use, short string, arguments cobra.PositionalArgs, code int32) *cobra.Command {
+		cmd := &cobra.Command{Use: use, Short: short, Args: arguments,
+			RunE: o.show(func(ctx context.Context, c *client.Cluster, args []string) (view, error) {
+				peer := ""
+				if len(args) > 0 {
+					peer = args[0]
+				}
+				return changeGroup(ctx, c, name, code, peer)
+			})}
+		cmd.Flags().StringVar(&name, "name", "", "broker `name` of the group, where there are several")
+		return cmd
+	}
+	return []*cobra.Command{
+		command("add-peer HOST:PORT", "Add a node to a replicated group, by its address for replication", cobra.ExactArgs(1), remoting.RequestAddReplica),
+		command("remove-peer NAME|HOST:PORT", "Remove a node from a replicated group", cobra.ExactArgs(1), remoting.RequestRemoveReplica),
+		command("transfer [NAME]", "Give the leadership of a replicated group to another node", cobra.MaximumNArgs(1), remoting.RequestTransferLeadership),
+	}
+}
+
+// changeTime is how long a new replica may take to catch up.
+const changeTime = time.Hour
+
+// changeGroup has the leader of a group change it.
+func changeGroup(ctx context.Context, c *client.Cluster, name string, code int32, peer string) (view, error) {
+	brokers, err := c.Brokers(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var found []client.Broker
+	for _, b := range brokers {
+		if b.Master() != "" && (name == "" || b.Name == name) {
+			found = append(found, b)
+		}
+	}
+	switch {
+	case len(found) == 0 && name != "":
+		return nil, fmt.Errorf("no broker of the name %q has a master", name)
+	case len(found) == 0:
+		return nil, errors.New("no broker has a master")
+	case len(found) > 1:
+		return nil, errors.New("there are several brokers: say with --name which one is meant")
+	}
+	answer, err := c.AskLong(ctx, found[0].Master(), client.NewRequest(code, "peer", peer), changeTime)
+	if err != nil {
+		return nil, err
+	}
+	if answer.Code != remoting.ResponseSuccess {
+		return nil, &client.Refusal{Address: found[0].Master(), Code: answer.Code, Remark: string(answer.Remark)}
+	}
+	g := &replicaGroup{Broker: found[0].Name}
+	if err := client.Decode(answer.Body, g); err != nil {
+		return nil, err
+	}
+	g.diagnose()
+	return g, nil
+}
