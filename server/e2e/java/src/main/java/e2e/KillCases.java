@@ -28,7 +28,9 @@ final class KillCases implements Suite {
         cases.addCrashing("kill: a producer in full flight, nothing confirmed is missing", KillCases::inFlight);
         cases.addCrashing("kill: two kills in a row", KillCases::twice);
         cases.addCrashing("kill: broadcasting consumers go on", KillCases::broadcast);
-        if (Arrays.stream(ClientConfig.class.getMethods()).anyMatch(m -> m.getName().equals(HEARTBEAT_SETTER))) {
+        // RocketMQ's own broker was seen to leave such consumers without messages for more than a minute.
+        if (!cases.servers().kind.stockBroker
+            && Arrays.stream(ClientConfig.class.getMethods()).anyMatch(m -> m.getName().equals(HEARTBEAT_SETTER))) {
             cases.addCrashing("kill: consumers with heartbeats of version 2 share their queues and go on", KillCases::heartbeats);
         }
         cases.addCrashing("kill: a lite pull consumer goes on where it stopped", KillCases::litePull);
