@@ -3,12 +3,14 @@
 GO       ?= go
 FUZZTIME ?= 20s
 SEEDS    ?= 5000
+SEED     ?= 0
+SECS     ?= 60
 PACKAGES  = ./...
 BINARY    = bin/apogee
 VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 
 .DEFAULT_GOAL := help
-.PHONY: help build run test race posix check crash mutations fuzz bench baseline e2e-java interop cover clean
+.PHONY: help build run test race posix check crash chaos mutations fuzz bench baseline e2e-java interop cover clean
 
 help: ## show the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -38,6 +40,9 @@ check: ## format, vet (Linux and macOS), static analysis, repository rules
 
 crash: ## cut the power on a simulated disk, SEEDS (5000) times over
 	$(GO) test -count=1 -timeout 30m -run 'PowerCuts' ./engine/commitlog -crash.seeds=$(SEEDS)
+
+chaos: build ## break a cluster of processes for SECS (60) by SEED (a new one) and judge what clients saw
+	$(BINARY) bench chaos --seed $(SEED) --duration $(SECS)s
 
 mutations: ## break the durability code on purpose; the tests must notice
 	$(GO) test -count=1 -timeout 60m -v -run TestEveryMutationIsCaught ./tools/mutation -mutations

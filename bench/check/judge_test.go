@@ -89,6 +89,7 @@ func good(s *story) {
 	s.begin(1, 1, 0)
 	s.begin(2, 0, NoQueue)
 	s.arrive(Received, 1, 0, 2, 0) // before the receipt, which tells of another copy
+	s.arrive(Received, 0, 1, 2, 0)
 	s.end(2, 0, OK, 0, 1, 30)
 	s.end(1, 1, OK, 0, 2, 40)
 	s.begin(1, 2, 0)
@@ -137,7 +138,7 @@ func TestARunThatKeepsItsPromisesIsNotBlamed(t *testing.T) {
 	if err := v.Err(); err != nil {
 		t.Fatal(err)
 	}
-	if v.Stored != 4 || v.Duplicates != 1 || v.Received != 4 || v.Redelivered != 1 || v.Faults != 1 || len(v.Sources) != 1 {
+	if v.Stored != 4 || v.Duplicates != 1 || v.Received != 5 || v.Redelivered != 2 || v.Faults != 1 || len(v.Sources) != 1 {
 		t.Errorf("verdict: %+v", v)
 	}
 	if s := v.Sources[0]; s.Sent != 6 || s.Statuses[OK] != 3 || s.Statuses[Unknown] != 1 || s.Statuses[Refused] != 1 {

@@ -110,7 +110,6 @@ func (j *judgement) match(e *Event, m entry, w *writer) {
 	at := placeOf(e.Queue, e.Offset, e.Position)
 	if m.is(placed) && m.place.same(at) {
 		m.set(matched)
-		return
 	}
 	delete(j.extra, sighting{e.Message, at})
 	delete(j.extra, sighting{e.Message, placeOf(e.Queue, e.Offset, NoPosition)})

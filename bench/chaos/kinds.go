@@ -1,0 +1,195 @@
+package chaos
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"github.com/apogeemq/apogee/bench/chaos/cluster"
+	"github.com/apogeemq/apogee/bench/chaos/link"
+)
+
+// kind is a kind of fault.
+type kind struct {
+	name  string
+	nodes int // that it needs
+	// plan draws what will happen and tells it in a few words.
+	plan func(f *field) (text string, strike func(context.Context) error)
+}
+
+// field is where a fault strikes.
+type field struct {
+	random  *rand.Rand
+	cluster *cluster.Cluster
+	node    *cluster.Node // chosen by the seed
+	medium  func() (cluster.Medium, uint64)
+}
+
+// kinds are all kinds. A strike returns when its fault is over and what it
+// ended has been started again.
+var kinds = []kind{
+	{"kill", 1, planKill},
+	{"kill-twice", 1, planKillTwice},
+	{"stop", 1, planStop},
+	{"pause", 1, planPause},
+	{"cold-start", 1, planColdStart},
+	{"cut", 1, planCut},
+	{"slow-link", 1, planSlowLink},
+	{"reset", 1, planReset},
+	{"slow-disk", 1, planSlowDisk},
+	{"hung-disk", 1, planHungDisk},
+	{"hung-disk-kill", 1, planHungDiskKill},
+	{"full-disk", 1, planFullDisk},
+	{"broken-disk", 1, planBrokenDisk},
+	{"clock", 1, planClock},
+}
+
+// restart starts the node's process again and waits until it serves.
+func (f *field) restart(ctx context.Context, n *cluster.Node, m cluster.Medium, seed uint64) error {
+	if err := n.Launch(m, seed); err != nil {
+		return err
+	}
+	return n.AwaitReady(ctx)
+}
+
+func planKill(f *field) (string, func(context.Context) error) {
+	down := between(f.random, 0, 1500*time.Millisecond)
+	m, seed := f.medium()
+	text := fmt.Sprintf("kill -9 of node %d, which stores on %s, back on %s after %v", f.node.Index(), f.node.Medium(), m, down)
+	return text, func(ctx context.Context) error {
+		if err := f.node.Kill(); err != nil {
+			return err
+		}
+		pause(ctx, down)
+		return f.restart(ctx, f.node, m, seed)
+	}
+}
+
+func planKillTwice(f *field) (string, func(context.Context) error) {
+	times := 1 + f.random.IntN(3)
+	var after []time.Duration
+	for range times {
+		after = append(after, between(f.random, 0, 80*time.Millisecond))
+	}
+	m, seed := f.medium()
+	text := fmt.Sprintf("kill -9 of node %d, which stores on %s, and again %v after its starts, back on %s", f.node.Index(), f.node.Medium(), after, m)
+	return text, func(ctx context.Context) error {
+		for _, d := range after {
+			if err := errors.Join(f.node.Kill(), f.node.Launch(m, seed)); err != nil {
+				return err
+			}
+			pause(ctx, d)
+		}
+		if err := f.node.Kill(); err != nil {
+			return err
+		}
+		return f.restart(ctx, f.node, m, seed)
+	}
+}
+
+func planStop(f *field) (string, func(context.Context) error) {
+	m, seed := f.medium()
+	text := fmt.Sprintf("SIGTERM to node %d, back on %s", f.node.Index(), m)
+	return text, func(ctx context.Context) error {
+		if err := f.node.Terminate(ctx); err != nil {
+			return err
+		}
+		return f.restart(ctx, f.node, m, seed)
+	}
+}
+
+func planPause(f *field) (string, func(context.Context) error) {
+	length := between(f.random, 50*time.Millisecond, 6*time.Second)
+	return fmt.Sprintf("SIGSTOP of node %d for %v", f.node.Index(), length), func(ctx context.Context) error {
+		if err := f.node.Pause(); err != nil {
+			return err
+		}
+		pause(ctx, length)
+		return f.node.Resume()
+	}
+}
+
+func planColdStart(f *field) (string, func(context.Context) error) {
+	type life struct {
+		medium cluster.Medium
+		seed   uint64
+	}
+	var lives []life
+	for range f.cluster.Nodes() {
+		m, seed := f.medium()
+		lives = append(lives, life{m, seed})
+	}
+	down := between(f.random, 0, time.Second)
+	return fmt.Sprintf("kill -9 of all nodes, back after %v", down), func(ctx context.Context) error {
+		var err error
+		for _, n := range f.cluster.Nodes() {
+			err = errors.Join(err, n.Kill())
+		}
+		pause(ctx, down)
+		for i, n := range f.cluster.Nodes() {
+			err = errors.Join(err, n.Launch(lives[i].medium, lives[i].seed))
+		}
+		if err != nil {
+			return err
+		}
+		for _, n := range f.cluster.Nodes() {
+			err = errors.Join(err, n.AwaitReady(ctx))
+		}
+		return err
+	}
+}
+
+// spoil gives the node's links a condition for a while.
+func (f *field) spoil(ctx context.Context, there, back link.Condition, length time.Duration) {
+	for _, l := range []*link.Link{f.node.Clients(), f.node.Names()} {
+		l.Set(there, back)
+	}
+	pause(ctx, length)
+	for _, l := range []*link.Link{f.node.Clients(), f.node.Names()} {
+		l.Set(link.Condition{}, link.Condition{})
+	}
+}
+
+func planCut(f *field) (string, func(context.Context) error) {
+	length := between(f.random, 50*time.Millisecond, 6*time.Second)
+	way := f.random.IntN(3)
+	reset := f.random.IntN(2) == 0
+	text := fmt.Sprintf("the link to node %d is cut for %v (%s)", f.node.Index(), length, [...]string{"both ways", "requests only", "answers only"}[way])
+	if reset {
+		text += ", then reset"
+	}
+	return text, func(ctx context.Context) error {
+		f.spoil(ctx, link.Condition{Cut: way != 2}, link.Condition{Cut: way != 1}, length)
+		if reset {
+			f.node.Clients().Reset()
+			f.node.Names().Reset()
+		}
+		return nil
+	}
+}
+
+func planSlowLink(f *field) (string, func(context.Context) error) {
+	length := between(f.random, 500*time.Millisecond, 4*time.Second)
+	c := link.Condition{Delay: between(f.random, time.Millisecond, 300*time.Millisecond), BytesPerSecond: 20_000 << f.random.IntN(8)}
+	return fmt.Sprintf("the link to node %d is slow for %v: %v", f.node.Index(), length, c), func(ctx context.Context) error {
+		f.spoil(ctx, c, c, length)
+		return nil
+	}
+}
+
+func planReset(f *field) (string, func(context.Context) error) {
+	length := between(f.random, 0, time.Second)
+	return fmt.Sprintf("connections to node %d are reset and refused for %v", f.node.Index(), length), func(ctx context.Context) error {
+		for _, l := range []*link.Link{f.node.Clients(), f.node.Names()} {
+			l.Refuse(true)
+			l.Reset()
+		}
+		pause(ctx, length)
+		for _, l := range []*link.Link{f.node.Clients(), f.node.Names()} {
+			l.Refuse(false)
+		}
+		return nil
+	}
+}
