@@ -27,6 +27,10 @@ type Config struct {
 	Address netip.AddrPort
 	Region  string // regionId, stored with each message
 	Trace   bool   // traceOn, stored with each message
+	// TraceTopic is the topic for the clients' traces that exists from the start
+	// (traceTopicEnable, msgTraceTopicName). "" for none: the first trace creates
+	// it where sends create topics.
+	TraceTopic string
 	// Permission of the whole broker: PermissionRead and PermissionWrite bits
 	// (brokerPermission).
 	Permission int

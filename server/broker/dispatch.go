@@ -18,6 +18,7 @@ func (b *Broker) dispatchTable() map[int32]handler {
 		remoting.RequestSendBatchMessage: b.sender.handle,
 
 		remoting.RequestEndTransaction:          b.transactions.end,
+		remoting.RequestResumeCheckHalfMessage:  b.transactions.resumeCheck,
 		remoting.RequestSendReplyMessage:        b.sender.handleReply,
 		remoting.RequestSendReplyMessageV2:      b.sender.handleReply,
 		remoting.RequestConsumerSendMessageBack: b.sendBack,

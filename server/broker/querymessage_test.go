@@ -122,3 +122,39 @@ func TestWhatASearchFindsFitsInAFrame(t *testing.T) {
 		t.Errorf("offsets of the newest messages that fit (-want +got):\n%s", diff)
 	}
 }
+
+// TestTracesAreFoundByTheKeysOfTheMessagesThatTheyAreAbout: a client that traces
+// sends to a topic that isn't there, and puts many messages into one trace.
+func TestTracesAreFoundByTheKeysOfTheMessagesThatTheyAreAbout(t *testing.T) {
+	t.Parallel()
+	h := start(t, nil)
+	var keys []string
+	for i := range 60 {
+		keys = append(keys, fmt.Sprintf("7F000001000012A39F12000000000%03d", i), fmt.Sprint("order-", i))
+	}
+	f := sendFields(0).with("b", traceTopic).with("i", "KEYS\x01"+strings.Join(keys, " ")+"\x02UNIQ_KEY\x01T1\x02")
+	h.want(h.call(remoting.RequestSendMessageV2, f, []byte("Pub\x01...\x02")), remoting.ResponseSuccess)
+	if trace, found := h.log.topics.Get(traceTopic); !found || trace.Config.WriteQueues != 4 {
+		t.Errorf("topic %+v, %v: it is created like any other", trace, found)
+	}
+	for _, key := range keys {
+		if got := h.queried(queryFields(key).with("topic", traceTopic)); got != "Pub\x01...\x02@0" {
+			t.Fatalf("key %s finds %q", key, got)
+		}
+	}
+}
+
+func TestTheTraceTopicExistsFromTheStartWhereItIsConfigured(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{traceTopic, "traces"} {
+		h := start(t, func(c *Config) { c.TraceTopic, c.AutoCreateTopic = name, false })
+		if trace, found := h.log.topics.Get(name); !found || trace.Config.WriteQueues != 1 || trace.Config.ReadQueues != 1 {
+			t.Errorf("topic %+v, %v", trace, found)
+		}
+		h.want(h.call(remoting.RequestSendMessageV2, sendFields(0).with("b", name), []byte("Pub")), remoting.ResponseSuccess)
+		h.want(h.call(remoting.RequestDeleteTopicInBroker, fields{"topic": name}, nil), remoting.ResponseInvalidParameter)
+		if listed := h.want(h.call(remoting.RequestGetSystemTopicListFromBroker, nil, nil), remoting.ResponseSuccess).Body; strings.Count(string(listed), `"`+name+`"`) != 1 {
+			t.Errorf("%s: system topics %s", name, listed)
+		}
+	}
+}

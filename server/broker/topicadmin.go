@@ -227,5 +227,5 @@ func (b *Broker) showSystemTopics(rt remoting.ReplyTo, _ *remoting.Command) {
 	slices.Sort(names)
 	b.answerJSON(rt, struct {
 		Topics []string `json:"topicList"`
-	}{names})
+	}{slices.Compact(names)})
 }

@@ -113,7 +113,8 @@ func isSystemTopic(name string) bool {
 // isSystemTopic tells topics that belong to the brokers themselves, this
 // cluster's included: administrators can't change them.
 func (c *Config) isSystemTopic(name string) bool {
-	return isSystemTopic(name) || name == c.ClusterName || name == c.BrokerName || name == c.ClusterName+replyTopicSuffix
+	return isSystemTopic(name) || name == c.ClusterName || name == c.BrokerName || name == c.ClusterName+replyTopicSuffix ||
+		name == c.TraceTopic && name != ""
 }
 
 // isSystemGroup tells groups of brokers and clients themselves; metrics mark

@@ -144,6 +144,9 @@ func (c *Config) systemTopics() []TopicSettings {
 		{Name: topicHalf, ReadQueues: 1},
 		{Name: topicHalfOperations, ReadQueues: 1},
 	}
+	if c.TraceTopic != "" {
+		topics = append(topics, TopicSettings{Name: c.TraceTopic, ReadQueues: 1})
+	}
 	if c.AutoCreateTopic {
 		topics = append(topics, TopicSettings{Name: topicAutoCreate, ReadQueues: uint32(c.DefaultTopicQueues),
 			Permission: readWrite | PermissionInherit})

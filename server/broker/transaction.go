@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"sync"
 	"sync/atomic"
 
 	"github.com/apogeemq/apogee/engine"
@@ -29,6 +30,8 @@ const (
 type transactions struct {
 	broker *Broker
 	turn   atomic.Uint32 // of the producers that are asked
+
+	resuming sync.Mutex // held while a check is resumed
 
 	// unreached are groups of which no producer was online when one was to be
 	// asked. They belong to the duty's goroutine.

@@ -25,6 +25,8 @@ type Config struct {
 	BrokerPermission int    // brokerPermission: bits as in topics
 	Region           string // regionId
 	Trace            bool   // traceOn
+	TraceTopicExists bool   // traceTopicEnable
+	TraceTopic       string // msgTraceTopicName
 
 	BindAddress    netip.Addr         // bindAddress
 	BrokerPort     int                // listenPort; 0: any free one, and no fast port

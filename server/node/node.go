@@ -372,6 +372,9 @@ func (n *Node) brokerConfig(client netip.AddrPort) broker.Config {
 	c.ClusterName, c.BrokerName = n.config.ClusterName, n.config.BrokerName
 	c.Region, c.Trace, c.Permission = n.config.Region, n.config.Trace, n.config.BrokerPermission
 	c.StoreReplies = n.config.StoreReplies
+	if n.config.TraceTopicExists {
+		c.TraceTopic = n.config.TraceTopic
+	}
 	c.AutoCreateTopic, c.AutoCreateGroup, c.DefaultTopicQueues = n.config.AutoCreateTopic, n.config.AutoCreateGroup, n.config.DefaultTopicQueues
 	c.PropertyFilter = n.config.PropertyFilter
 	c.TransactionTimeout, c.RejectTransactions = n.config.TransactionTimeout, n.config.RejectTransactions

@@ -32,6 +32,10 @@ var settings = []setting{
 		func(c *Config) *string { return &c.Region }),
 	boolean("traceOn", "true", "Tells clients to send trace messages if they are set up to.",
 		func(c *Config) *bool { return &c.Trace }),
+	boolean("traceTopicEnable", "false", "Creates the topic for traces at the start, with one queue. Otherwise the first trace creates it, if `autoCreateTopicEnable` is on.",
+		func(c *Config) *bool { return &c.TraceTopicExists }),
+	text("msgTraceTopicName", "RMQ_SYS_TRACE_TOPIC", "The topic that `traceTopicEnable` creates. Clients have to be told of another one.",
+		func(c *Config) *string { return &c.TraceTopic }),
 
 	ip("bindAddress", "127.0.0.1", "Address to listen on. Others than loopback need `aclEnable=true` or `allowAnonymous=true`.",
 		func(c *Config) *netip.Addr { return &c.BindAddress }),

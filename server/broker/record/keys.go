@@ -3,8 +3,9 @@ package record
 import "github.com/apogeemq/apogee/engine/event"
 
 // KeysMax is the number of index keys of one message that are indexed besides
-// its unique key.
-const KeysMax = 64
+// its unique key. A trace has the keys of the messages that it is about: clients
+// put up to 20 together.
+const KeysMax = 128
 
 // AppendKeyHashes appends the hashes under which a message is found: its unique
 // key and the first KeysMax words of its keys.

@@ -27,6 +27,17 @@ func AppendCheckTimes(dst []byte, times uint32) []byte {
 	return AppendProperty(dst, propertyCheckTimes, strconv.FormatUint(uint64(times), 10))
 }
 
+// AppendUnchecked appends to dst the properties of a half message without the
+// number of checks.
+func AppendUnchecked(dst []byte, p Properties) []byte {
+	for name, value := range p.All() {
+		if string(name) != propertyCheckTimes {
+			dst = AppendProperty(dst, string(name), value)
+		}
+	}
+	return dst
+}
+
 // Half are the properties of a half message that matter when it ends. The
 // slices alias the properties string.
 type Half struct {

@@ -153,7 +153,7 @@ func (f *finder) take(m found) error {
 	case m.handle != 0:
 		return f.takeWaited(m)
 	case m.Topic == f.Names.GivenUp:
-		m.State = GivenUp
+		return f.takeGivenUp(m)
 	case m.topic.ID == 0:
 		m.State = NoTopic
 	case m.copyFor != "":
@@ -166,6 +166,28 @@ func (f *finder) take(m found) error {
 	}
 	f.found = append(f.found, m)
 	return nil
+}
+
+// takeGivenUp takes a message whose outcome nobody has told, or the half message
+// that it is again, as an administrator had its check resumed.
+func (f *finder) takeGivenUp(m found) error {
+	var next found
+	resumed := false
+	err := f.Log.FindHash(event.CauseHash(m.Position), m.Position, everywhere, func(read engine.Message) (_ bool, err error) {
+		if read.Event.Kind() == event.KindHalf && read.Event.Cause() == m.Position {
+			next, resumed, err = f.read(read)
+		}
+		return !resumed, err
+	})
+	if err != nil {
+		return err
+	}
+	if resumed {
+		return f.take(next)
+	}
+	m.State = GivenUp
+	f.found = append(f.found, m)
+	return f.place(&f.found[len(f.found)-1])
 }
 
 func (f *finder) takeWaited(m found) error {
@@ -289,7 +311,7 @@ func (f *finder) withKey(t topic.Topic) error {
 				continue
 			}
 			delivered[m.handle] = true
-			if err := f.takeWaited(m); err != nil {
+			if err := f.take(m); err != nil {
 				return err
 			}
 		}
