@@ -27,7 +27,6 @@ type traffic struct {
 
 	writers atomic.Uint32
 	readers atomic.Uint32
-	oks     sync.Map // source to *atomic.Int64: SEND_OK so far
 
 	mu      sync.Mutex
 	open    map[check.Message]arrival // confirmed or received, not both
