@@ -1,19 +1,17 @@
 package event_test
 
 import (
-	"bytes"
-	"errors"
 	"math"
 	"slices"
 	"strings"
 	"testing"
 
-	gocmp "github.com/google/go-cmp/cmp"
-	"github.com/google/go-cmp/cmp/cmpopts"
 	"pgregory.net/rapid"
 
 	"github.com/apogeemq/apogee/engine/event"
 )
+
+var deliveryPayload = payload[[]event.Delivery]{append: event.AppendDeliveries, decode: event.DecodeDeliveries, validate: event.ValidateDeliveries}
 
 func deliveries() *rapid.Generator[[]event.Delivery] {
 	return rapid.SliceOf(rapid.Custom(func(t *rapid.T) event.Delivery {
@@ -34,23 +32,8 @@ func TestDeliveriesThatValidateComeBackAsTheyWere(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		want := deliveries().Draw(t, "deliveries")
-		if err := event.ValidateDeliveries(want); err != nil {
-			t.Fatalf("%v", err)
-		}
-		b := event.AppendDeliveries([]byte("before"), want)[len("before"):]
-		got, err := event.DecodeDeliveries(b)
-		if err != nil {
-			t.Fatalf("%v", err)
-		}
-		if diff := gocmp.Diff(want, got, cmpopts.EquateEmpty()); diff != "" {
-			t.Fatalf("%s", diff)
-		}
-		if _, err := event.DecodeDeliveries(b[:rapid.IntRange(0, len(b)-1).Draw(t, "length")]); !errors.Is(err, event.ErrCorrupt) {
-			t.Fatalf("cut off: %v", err)
-		}
-		if _, err := event.DecodeDeliveries(append(b, 0)); !errors.Is(err, event.ErrCorrupt) {
-			t.Fatalf("one byte more: %v", err)
-		}
+		deliveryPayload.comesBack(t, want)
+		deliveryPayload.refusesOthers(t, want)
 	})
 }
 
@@ -113,20 +96,5 @@ func FuzzDecodeDeliveries(f *testing.F) {
 	f.Add([]byte{1, 0, 0})
 	f.Add([]byte{1, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0})
 	f.Add([]byte{1, 1, 1, 'g', 0xff, 0xff, 0xff, 0xff, 0x0f})
-	f.Fuzz(func(t *testing.T, b []byte) {
-		d, err := event.DecodeDeliveries(b)
-		if err != nil {
-			if !errors.Is(err, event.ErrCorrupt) {
-				t.Fatalf("%v is no ErrCorrupt", err)
-			}
-			return
-		}
-		again := event.AppendDeliveries(nil, d)
-		if back, err := event.DecodeDeliveries(again); err != nil || gocmp.Diff(d, back, cmpopts.EquateEmpty()) != "" {
-			t.Fatalf("%+v is encoded as %x, which is %+v; %v", d, again, back, err)
-		}
-		if len(again) > len(b) || len(d) > 0 && bytes.Equal(again, nil) {
-			t.Fatalf("%x is longer than %x", again, b)
-		}
-	})
+	f.Fuzz(func(t *testing.T, b []byte) { deliveryPayload.check(t, b) })
 }

@@ -1,15 +1,14 @@
 package event_test
 
 import (
-	"bytes"
-	"errors"
 	"math"
-	"reflect"
 	"strings"
 	"testing"
 
 	"github.com/apogeemq/apogee/engine/event"
 )
+
+var lockPayload = payload[event.Lock]{event.AppendLock, event.DecodeLock, event.Lock.Validate, true}
 
 func TestALockThatValidatesComesBackAsItWas(t *testing.T) {
 	t.Parallel()
@@ -17,21 +16,8 @@ func TestALockThatValidatesComesBackAsItWas(t *testing.T) {
 		{Group: "g", Client: "c", Queues: []event.Queue{{}}},
 		{Group: strings.Repeat("g", event.NameBytesMax), Client: "10.0.0.1@7", Queues: []event.Queue{{Topic: math.MaxUint32, ID: math.MaxUint32}, {Topic: 1, ID: 300}}},
 	} {
-		if err := want.Validate(); err != nil {
-			t.Fatal(err)
-		}
-		b := event.AppendLock([]byte("before"), want)[len("before"):]
-		if got, err := event.DecodeLock(b); err != nil || !reflect.DeepEqual(got, want) {
-			t.Fatalf("decoded %+v, expected %+v; %v", got, want, err)
-		}
-		for n := range b {
-			if _, err := event.DecodeLock(b[:n]); !errors.Is(err, event.ErrCorrupt) {
-				t.Fatalf("%d of %d bytes: %v, expected ErrCorrupt", n, len(b), err)
-			}
-		}
-		if _, err := event.DecodeLock(append(b, 0)); !errors.Is(err, event.ErrCorrupt) {
-			t.Fatalf("one byte more: %v, expected ErrCorrupt", err)
-		}
+		lockPayload.comesBack(t, want)
+		lockPayload.refusesOthers(t, want)
 	}
 }
 
@@ -42,12 +28,7 @@ func TestALockOfNobodyOrOfNothingIsRefused(t *testing.T) {
 		{Client: "c", Queues: queues}, {Group: "g", Queues: queues}, {Group: "g", Client: "c"},
 		{Group: "g", Client: strings.Repeat("c", event.NameBytesMax+1), Queues: queues},
 	} {
-		if err := bad.Validate(); err == nil {
-			t.Errorf("%+v passes", bad)
-		}
-		if _, err := event.DecodeLock(event.AppendLock(nil, bad)); !errors.Is(err, event.ErrCorrupt) {
-			t.Errorf("%+v decodes: %v", bad, err)
-		}
+		lockPayload.refuses(t, bad)
 	}
 }
 
@@ -55,16 +36,5 @@ func FuzzDecodeLock(f *testing.F) {
 	f.Add(event.AppendLock(nil, event.Lock{Group: "g", Client: "c", Queues: []event.Queue{{Topic: 7, ID: 300}, {Topic: 1 << 31}}}))
 	f.Add([]byte{1, 1, 'g', 1, 'c', 0xff, 0xff, 0xff, 0xff, 0x0f})
 	f.Add([]byte{2})
-	f.Fuzz(func(t *testing.T, b []byte) {
-		l, err := event.DecodeLock(b)
-		if err != nil {
-			if !errors.Is(err, event.ErrCorrupt) {
-				t.Fatalf("%v is no ErrCorrupt", err)
-			}
-			return
-		}
-		if again := event.AppendLock(nil, l); !bytes.Equal(again, b) {
-			t.Fatalf("%x is encoded again as %x", b, again)
-		}
-	})
+	f.Fuzz(func(t *testing.T, b []byte) { lockPayload.check(t, b) })
 }

@@ -1,16 +1,15 @@
 package event_test
 
 import (
-	"errors"
 	"math"
 	"strings"
 	"testing"
 
 	"github.com/apogeemq/apogee/engine/event"
-	gocmp "github.com/google/go-cmp/cmp"
-	"github.com/google/go-cmp/cmp/cmpopts"
 	"pgregory.net/rapid"
 )
+
+var offsetPayload = payload[[]event.OffsetCommit]{append: event.AppendOffsetCommits, decode: event.DecodeOffsetCommits, validate: event.ValidateOffsetCommits}
 
 func offsetCommits() *rapid.Generator[[]event.OffsetCommit] {
 	return rapid.SliceOf(rapid.Custom(func(t *rapid.T) event.OffsetCommit {
@@ -25,20 +24,7 @@ func offsetCommits() *rapid.Generator[[]event.OffsetCommit] {
 
 func TestOffsetCommitsThatValidateComeBackAsTheyWere(t *testing.T) {
 	t.Parallel()
-	rapid.Check(t, func(t *rapid.T) {
-		want := offsetCommits().Draw(t, "commits")
-		if err := event.ValidateOffsetCommits(want); err != nil {
-			t.Fatalf("%v", err)
-		}
-		b := event.AppendOffsetCommits([]byte("before"), want)
-		got, err := event.DecodeOffsetCommits(b[len("before"):])
-		if err != nil {
-			t.Fatalf("%v", err)
-		}
-		if diff := gocmp.Diff(want, got, cmpopts.EquateEmpty()); diff != "" {
-			t.Fatalf("%s", diff)
-		}
-	})
+	rapid.Check(t, func(t *rapid.T) { offsetPayload.comesBack(t, offsetCommits().Draw(t, "commits")) })
 }
 
 func TestAThousandCommitsOfOneClientTakeFewBytesEach(t *testing.T) {
@@ -71,18 +57,10 @@ func TestValidateNamesWhatIsWrongWithAnOffsetCommit(t *testing.T) {
 
 func TestDecodeOffsetCommitsRefusesEveryShorterAndLongerInput(t *testing.T) {
 	t.Parallel()
-	good := event.AppendOffsetCommits(nil, []event.OffsetCommit{
+	offsetPayload.refusesOthers(t, []event.OffsetCommit{
 		{Group: "g", Queue: event.Queue{Topic: 300, ID: 7}, Offset: 1 << 50, Client: "c"},
 		{Group: "h", Offset: 1, Client: "c"},
 	})
-	for n := range good {
-		if _, err := event.DecodeOffsetCommits(good[:n]); !errors.Is(err, event.ErrCorrupt) {
-			t.Fatalf("%d of %d bytes: %v, expected ErrCorrupt", n, len(good), err)
-		}
-	}
-	if _, err := event.DecodeOffsetCommits(append(good, 0)); !errors.Is(err, event.ErrCorrupt) {
-		t.Fatalf("one byte more: %v, expected ErrCorrupt", err)
-	}
 }
 
 func FuzzDecodeOffsetCommits(f *testing.F) {
@@ -95,23 +73,5 @@ func FuzzDecodeOffsetCommits(f *testing.F) {
 	f.Add([]byte{1, 0, 1, 0, 0, 0, 0, 0})
 	f.Add([]byte{1, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1})
 	f.Add([]byte{1, 1, 0, 1, 0, 1, 1, 1, 0})
-	f.Fuzz(func(t *testing.T, b []byte) {
-		commits, err := event.DecodeOffsetCommits(b)
-		if err != nil {
-			if !errors.Is(err, event.ErrCorrupt) {
-				t.Fatalf("%v is no ErrCorrupt", err)
-			}
-			return
-		}
-		if err := event.ValidateOffsetCommits(commits); err != nil {
-			t.Fatalf("decoded what is not valid: %v", err)
-		}
-		again, err := event.DecodeOffsetCommits(event.AppendOffsetCommits(nil, commits))
-		if err != nil {
-			t.Fatal(err)
-		}
-		if diff := gocmp.Diff(commits, again); diff != "" {
-			t.Fatal(diff)
-		}
-	})
+	f.Fuzz(func(t *testing.T, b []byte) { offsetPayload.check(t, b) })
 }

@@ -1,52 +1,29 @@
 package event_test
 
 import (
-	"bytes"
-	"cmp"
-	"errors"
-	"slices"
 	"strings"
 	"testing"
 
 	"github.com/apogeemq/apogee/engine/event"
-	gocmp "github.com/google/go-cmp/cmp"
-	"github.com/google/go-cmp/cmp/cmpopts"
 	"pgregory.net/rapid"
 )
 
+var topicPayload = payload[event.TopicConfig]{event.AppendTopicConfig, event.DecodeTopicConfig, event.TopicConfig.Validate, true}
+
 func topicConfigs() *rapid.Generator[event.TopicConfig] {
-	attribute := rapid.Custom(func(t *rapid.T) event.Attribute {
-		return event.Attribute{Key: rapid.StringN(1, 20, 60).Draw(t, "key"), Value: rapid.String().Draw(t, "value")}
-	})
 	return rapid.Custom(func(t *rapid.T) event.TopicConfig {
-		c := event.TopicConfig{
+		return event.TopicConfig{
 			Name:        rapid.StringN(1, 200, event.NameBytesMax).Draw(t, "name"),
 			ReadQueues:  rapid.Uint32().Draw(t, "read queues"),
 			WriteQueues: rapid.Uint32().Draw(t, "write queues"),
-			Attributes: rapid.SliceOfDistinct(attribute, func(a event.Attribute) string { return a.Key }).
-				Draw(t, "attributes"),
+			Attributes:  attributes().Draw(t, "attributes"),
 		}
-		slices.SortFunc(c.Attributes, func(a, b event.Attribute) int { return cmp.Compare(a.Key, b.Key) })
-		return c
 	})
 }
 
 func TestATopicConfigThatValidatesComesBackAsItWas(t *testing.T) {
 	t.Parallel()
-	rapid.Check(t, func(t *rapid.T) {
-		want := topicConfigs().Draw(t, "config")
-		if err := want.Validate(); err != nil {
-			t.Fatalf("%v", err)
-		}
-		b := event.AppendTopicConfig([]byte("before"), want)
-		got, err := event.DecodeTopicConfig(b[len("before"):])
-		if err != nil {
-			t.Fatalf("%v", err)
-		}
-		if diff := gocmp.Diff(want, got, cmpopts.EquateEmpty()); diff != "" {
-			t.Fatalf("%s", diff)
-		}
-	})
+	rapid.Check(t, func(t *rapid.T) { topicPayload.comesBack(t, topicConfigs().Draw(t, "config")) })
 }
 
 func TestValidateNamesWhatIsWrongWithATopicConfig(t *testing.T) {
@@ -76,20 +53,7 @@ func TestValidateNamesWhatIsWrongWithATopicConfig(t *testing.T) {
 
 func TestDecodeTopicConfigRefusesEveryShorterAndLongerInput(t *testing.T) {
 	t.Parallel()
-	c := event.TopicConfig{Name: "orders", ReadQueues: 300, Attributes: []event.Attribute{{Key: "perm", Value: "6"}}}
-	good := event.AppendTopicConfig(nil, c)
-	for n := range good {
-		if _, err := event.DecodeTopicConfig(good[:n]); !errors.Is(err, event.ErrCorrupt) {
-			t.Fatalf("%d of %d bytes: %v, expected ErrCorrupt", n, len(good), err)
-		}
-	}
-	if _, err := event.DecodeTopicConfig(append(good, 0)); !errors.Is(err, event.ErrCorrupt) {
-		t.Fatalf("one byte more: %v, expected ErrCorrupt", err)
-	}
-	good[0] = 2
-	if _, err := event.DecodeTopicConfig(good); err == nil || !strings.Contains(err.Error(), "version 2") {
-		t.Fatalf("got %v, expected an error about version 2", err)
-	}
+	topicPayload.refusesOthers(t, event.TopicConfig{Name: "orders", ReadQueues: 300, Attributes: []event.Attribute{{Key: "perm", Value: "6"}}})
 }
 
 func FuzzDecodeTopicConfig(f *testing.F) {
@@ -102,19 +66,5 @@ func FuzzDecodeTopicConfig(f *testing.F) {
 	f.Add([]byte{1, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1})
 	f.Add([]byte{1, 1, 't', 1, 1, 2, 1, 'b', 0, 1, 'a', 0})
 	f.Add([]byte{1, 1, 't', 0x81, 0, 1, 0})
-	f.Fuzz(func(t *testing.T, b []byte) {
-		c, err := event.DecodeTopicConfig(b)
-		if err != nil {
-			if !errors.Is(err, event.ErrCorrupt) {
-				t.Fatalf("%v is no ErrCorrupt", err)
-			}
-			return
-		}
-		if err := c.Validate(); err != nil {
-			t.Fatalf("decoded what is not valid: %v", err)
-		}
-		if again := event.AppendTopicConfig(nil, c); !bytes.Equal(again, b) {
-			t.Fatalf("%x decodes to %+v, which encodes to %x", b, c, again)
-		}
-	})
+	f.Fuzz(func(t *testing.T, b []byte) { topicPayload.check(t, b) })
 }

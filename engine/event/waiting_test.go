@@ -1,7 +1,6 @@
 package event_test
 
 import (
-	"bytes"
 	"errors"
 	"math"
 	"testing"
@@ -9,15 +8,14 @@ import (
 	"github.com/apogeemq/apogee/engine/event"
 )
 
+var movePayload = payload[event.Move]{event.AppendMove, event.DecodeMove, func(event.Move) error { return nil }, true}
+
 func TestMovesAndDropsComeBackAsTheyWere(t *testing.T) {
 	t.Parallel()
 	for _, want := range []event.Move{
 		{Kind: event.KindDelayed}, {Kind: event.KindHalf, Asked: math.MaxUint32, Payload: []byte("record")},
 	} {
-		got, err := event.DecodeMove(event.AppendMove(nil, want))
-		if err != nil || got.Kind != want.Kind || got.Asked != want.Asked || !bytes.Equal(got.Payload, want.Payload) {
-			t.Errorf("decoded %+v, expected %+v; %v", got, want, err)
-		}
+		movePayload.comesBack(t, want)
 	}
 	for reason := event.DropRolledBack; reason <= event.DropNoTopic; reason++ {
 		if got, err := event.DecodeDrop(event.AppendDrop(nil, event.Drop{Reason: reason})); err != nil || got.Reason != reason {
@@ -43,16 +41,5 @@ func TestMovesAndDropsThatSayNothingAreRefused(t *testing.T) {
 func FuzzDecodeMove(f *testing.F) {
 	f.Add(event.AppendMove(nil, event.Move{Kind: event.KindHalf, Asked: 300, Payload: []byte("record")}))
 	f.Add([]byte{1, 9, 0xff, 0xff, 0xff, 0xff, 0xff, 1})
-	f.Fuzz(func(t *testing.T, b []byte) {
-		m, err := event.DecodeMove(b)
-		if err != nil {
-			if !errors.Is(err, event.ErrCorrupt) {
-				t.Fatalf("%v is no ErrCorrupt", err)
-			}
-			return
-		}
-		if again := event.AppendMove(nil, m); !bytes.Equal(again, b) {
-			t.Fatalf("%x is encoded again as %x", b, again)
-		}
-	})
+	f.Fuzz(func(t *testing.T, b []byte) { movePayload.check(t, b) })
 }
