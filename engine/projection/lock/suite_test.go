@@ -15,9 +15,4 @@ func TestTheProjectionPassesTheSuite(t *testing.T) {
 	projectiontest.Run(t, create)
 }
 
-func TestTheCheckpointIsThatOfFormat1(t *testing.T) {
-	t.Parallel()
-	projectiontest.Golden(t, lock.New())
-}
-
 func FuzzRestore(f *testing.F) { projectiontest.FuzzRestore(f, create) }

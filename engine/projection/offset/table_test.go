@@ -193,11 +193,6 @@ func TestApplyingKnownCommitsAllocatesPerTextNotPerCommit(t *testing.T) {
 	}
 }
 
-func TestTheCheckpointIsThatOfFormat1(t *testing.T) {
-	t.Parallel()
-	projectiontest.Golden(t, offset.New())
-}
-
 func BenchmarkApplyOfAThousandCommits(b *testing.B) {
 	table, e := offset.New(), committed(manyCommits(1000)...)
 	b.ReportAllocs()

@@ -14,10 +14,10 @@ import (
 
 var updateGolden = flag.Bool("update-golden", false, "write the golden files anew")
 
-// Golden folds a fixed log into p, which is new, and compares the checkpoint
+// golden folds a fixed log into p, which is new, and compares the checkpoint
 // with testdata/checkpoint-v1 of the test's folder. Checkpoints of that file
 // are in use, so a change of its bytes needs a new format number.
-func Golden(t *testing.T, p projection.Projection) {
+func golden(t *testing.T, p projection.Projection) {
 	t.Helper()
 	Apply(p, fixedLog())
 	got := checkpoint(t, p)

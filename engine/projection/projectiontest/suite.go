@@ -29,6 +29,10 @@ func Run(t *testing.T, create func() projection.Projection) {
 		t.Parallel()
 		passErrorsOn(t, create())
 	})
+	t.Run("TheCheckpointIsThatOfFormat1", func(t *testing.T) {
+		t.Parallel()
+		golden(t, create())
+	})
 }
 
 // FuzzRestore feeds arbitrary bytes to Restore. What it accepts is canonical:

@@ -217,8 +217,3 @@ func TestAnImpossiblePlacePanicsWithBothSides(t *testing.T) {
 		}()
 	}
 }
-
-func TestTheCheckpointIsThatOfFormat1(t *testing.T) {
-	t.Parallel()
-	projectiontest.Golden(t, queue.New(queue.DefaultRunBytes))
-}

@@ -218,11 +218,6 @@ func TestGetAllocatesNothing(t *testing.T) {
 	}
 }
 
-func TestTheCheckpointIsThatOfFormat1(t *testing.T) {
-	t.Parallel()
-	projectiontest.Golden(t, topic.New())
-}
-
 // One topic more must cost the same whether there are ten or ten thousand.
 func BenchmarkApplyOf12500Topics(b *testing.B) {
 	const count = 12_500
