@@ -3,6 +3,7 @@ package replication
 import (
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"sort"
 	"sync"
@@ -133,7 +134,12 @@ func (p *Proposer) admitLocked(proposal *engine.Proposal, n int) error {
 			return fmt.Errorf("propose: %w", engine.ErrClosed)
 		case p.refusal != nil:
 			return fmt.Errorf("propose: %w", p.refusal)
-		case frees(proposal):
+		case decides(proposal):
+			return nil
+		case p.isUrgent(proposal):
+			if p.log.RoomToFree() < int64(p.waiting+n) {
+				return fmt.Errorf("propose: %w; not even what is held back for that has room to move what waits; free space", engine.ErrDiskFull)
+			}
 			return nil
 		case p.log.Room() < int64(p.waiting+n):
 			return fmt.Errorf("propose: %w; free space or shorten the retention", engine.ErrDiskFull)
@@ -163,18 +169,25 @@ func (p *Proposer) admitLocked(proposal *engine.Proposal, n int) error {
 	}
 }
 
-// frees reports whether a proposal gives back space. It is taken on a full
-// disk, too, and goes before batches that wait for space: what the log holds
-// back for the largest batch has room for it.
-func frees(proposal *engine.Proposal) bool {
+// decides reports whether a proposal gives back space by itself. It is taken on
+// a full disk, too: what the log holds back has room for it.
+func decides(proposal *engine.Proposal) bool {
 	return len(proposal.Drafts) == 1 && proposal.Drafts[0].Kind == event.KindTrim
+}
+
+// isUrgent reports whether a proposal goes before batches that wait for space:
+// a decision to trim and, on a full disk, the moves that have to come before
+// one.
+func (p *Proposer) isUrgent(proposal *engine.Proposal) bool {
+	return decides(proposal) || p.log.Room() < math.MaxInt64 &&
+		!slices.ContainsFunc(proposal.Drafts, func(d event.Draft) bool { return d.Kind != event.KindMoved })
 }
 
 // gatherLocked encodes the proposal, made at now, into the open batch and
 // reports whether the flusher is to look for it.
 func (p *Proposer) gatherLocked(proposal *engine.Proposal, n int, now int64) (idle bool) {
 	b := p.open
-	if frees(proposal) {
+	if p.isUrgent(proposal) {
 		p.leaveTailLocked()
 		b = p.takeSpareLocked()
 		p.urgent = append(p.urgent, b)

@@ -33,14 +33,6 @@ func OpenArrivals(ctx context.Context, self access.Client, address, topic string
 // Close closes the connection.
 func (a *Arrivals) Close() { a.control.close() }
 
-// count is 0 where nothing is to be counted.
-func (a *Arrivals) count(ctx context.Context) (int64, error) {
-	if a == nil {
-		return 0, nil
-	}
-	return a.Count(ctx)
-}
-
 // Count is how many messages the queues have got so far.
 func (a *Arrivals) Count(ctx context.Context) (int64, error) {
 	var sum atomic.Int64
@@ -56,4 +48,43 @@ func (a *Arrivals) Count(ctx context.Context) (int64, error) {
 		return 0, fmt.Errorf("count what has arrived: %w", err)
 	}
 	return sum.Load(), nil
+}
+
+// arrivals are counted at the two ends of a window. Each time over a connection
+// of its own, as brokers close those over which nothing went for some minutes.
+type arrivals struct {
+	self           access.Client
+	address, topic string
+	queues         int
+	before         int64 // the load
+}
+
+// countArrivals counts what is there before a load.
+func countArrivals(ctx context.Context, o *SendOptions) (*arrivals, error) {
+	a := &arrivals{self: o.Self, address: o.Address, topic: o.Topic, queues: o.Queues}
+	var err error
+	a.before, err = a.count(ctx)
+	return a, err
+}
+
+// countAtStart counts where the window begins; without a warm-up that is where
+// the load does.
+func (a *arrivals) countAtStart(ctx context.Context, w *window) (int64, error) {
+	if a != nil && w.from == 0 {
+		return a.before, nil
+	}
+	return a.count(ctx)
+}
+
+// count is 0 where nothing is to be counted.
+func (a *arrivals) count(ctx context.Context) (int64, error) {
+	if a == nil {
+		return 0, nil
+	}
+	open, err := OpenArrivals(ctx, a.self, a.address, a.topic, a.queues)
+	if err != nil {
+		return 0, err
+	}
+	defer open.Close()
+	return open.Count(ctx)
 }

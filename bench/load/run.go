@@ -126,7 +126,7 @@ type crew struct {
 	conns    []net.Conn
 	workers  []worker
 	zeroName string    // of reply code 0
-	arrivals *Arrivals // nil where they are not counted
+	arrivals *arrivals // nil where they are not counted
 	// bytesOfArrival says that a message counts when it has arrived and not when
 	// its send is answered, and how long its body is. 0 if that isn't so.
 	bytesOfArrival int
@@ -190,7 +190,7 @@ type watch struct {
 
 // watchWindow waits for the window, and measures until it ends or the load
 // has ended by itself.
-func watchWindow(ctx context.Context, ended <-chan struct{}, pid int, w *window, arrivals *Arrivals) watch {
+func watchWindow(ctx context.Context, ended <-chan struct{}, pid int, w *window, arrived *arrivals) watch {
 	wait(ctx, ended, w.from-w.now())
 	own := ownCPU()
 	var s *sampler
@@ -200,9 +200,9 @@ func watchWindow(ctx context.Context, ended <-chan struct{}, pid int, w *window,
 			return watch{err: err}
 		}
 	}
-	before, err := arrivals.count(ctx)
+	before, err := arrived.countAtStart(ctx, w)
 	wait(ctx, ended, w.to-w.now())
-	after, errAfter := arrivals.count(ctx)
+	after, errAfter := arrived.count(ctx)
 	seen := watch{generator: ownCPU() - own, arrived: after - before, err: errors.Join(err, errAfter)}
 	if s != nil {
 		seen.server, err = s.stop()

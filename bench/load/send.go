@@ -127,6 +127,12 @@ func send(ctx context.Context, o *SendOptions) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
+	c := crew{zeroName: "SEND_OK"}
+	if o.Kind != Plain {
+		if c.arrivals, err = countArrivals(ctx, o); err != nil {
+			return nil, err
+		}
+	}
 	conns, err := dial(ctx, &o.Target, o.connections())
 	if err != nil {
 		return nil, err
@@ -145,13 +151,7 @@ func send(ctx context.Context, o *SendOptions) (*Result, error) {
 		}
 		workers[i] = s
 	}
-	c := crew{conns: conns, workers: workers, zeroName: "SEND_OK"}
-	if o.Kind != Plain {
-		if c.arrivals, err = OpenArrivals(ctx, o.Self, o.Address, o.Topic, o.Queues); err != nil {
-			return nil, err
-		}
-		defer c.arrivals.Close()
-	}
+	c.conns, c.workers = conns, workers
 	if o.Kind == Transactional {
 		c.bytesOfArrival = o.Size
 	}

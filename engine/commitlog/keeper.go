@@ -23,6 +23,7 @@ type keeper struct {
 
 	spareMu sync.Mutex
 	spare   *spare
+	ready   atomic.Bool // there is a spare
 	noSpace atomic.Bool // the last attempt to make a spare found no space
 
 	ticks  atomic.Int64
@@ -113,8 +114,12 @@ func (k *keeper) fillOnce() bool {
 	target := int64(roundUp(int(k.log.endAt+k.ahead), fillWriteBytes)) // direct I/O wants whole blocks
 	k.log.tail.mu.Unlock()
 	did, err := k.step(file, &s.fill, min(target, s.bytes))
-	if err == nil && !did && target > s.bytes {
+	switch {
+	case err != nil || did:
+	case target > s.bytes:
 		did, err = k.fillSpare(target - s.bytes)
+	case target+k.log.heldBack() > s.bytes:
+		err = k.prepare() // whether there is space has to be known before that part is used
 	}
 	if err != nil {
 		if !k.warned {
@@ -126,6 +131,10 @@ func (k *keeper) fillOnce() bool {
 	k.warned = k.warned && !did
 	return did
 }
+
+// knows reports whether it is known that there is space for another segment, or
+// that there is none.
+func (k *keeper) knows() bool { return k.ready.Load() || k.noSpace.Load() }
 
 // full reports whether the disk has no space for another segment.
 func (k *keeper) full() bool { return k.noSpace.Load() }
@@ -158,6 +167,7 @@ func (k *keeper) prepareLocked() error {
 		return err
 	}
 	k.spare = sp
+	k.ready.Store(true)
 	return nil
 }
 
@@ -201,6 +211,7 @@ func (k *keeper) activate(s *segment) error {
 	defer k.spareMu.Unlock()
 	sp := k.spare
 	k.spare = nil
+	k.ready.Store(false)
 	if sp == nil || sp.bytes != s.bytes {
 		var err error
 		if sp, err = k.create(); err != nil {
@@ -244,6 +255,7 @@ func (k *keeper) keepSpare(s *segment, file disk.File) (taken bool, err error) {
 		return false, err
 	}
 	k.spare = &spare{file: file, bytes: s.bytes, recycled: true}
+	k.ready.Store(true)
 	k.spare.fill.startAt(s.bytes)
 	k.log.meters.recycled.Add(1)
 	if k.noSpace.Swap(false) {
@@ -262,6 +274,7 @@ func (k *keeper) close() error {
 	}
 	err := errors.Join(k.spare.file.Close(), k.log.disk.Remove(spareName))
 	k.spare = nil
+	k.ready.Store(false)
 	return err
 }
 

@@ -156,8 +156,14 @@ func (l *Log) acceptableLocked(b *Batch) error {
 // a frame is placed in it: a full disk refuses the batch, and nothing is
 // stored. It lets go of the lock while it works on the disk.
 func (l *Log) prepareRollLocked(dataBytes int) error {
-	if l.endAt+int64(frameBytes(dataBytes)) <= l.lastSegment().bytes {
-		return nil
+	last, end := l.lastSegment(), l.endAt+int64(frameBytes(dataBytes))
+	if end <= last.bytes {
+		if end > last.bytes-l.heldBack() && !last.unmade() && !l.keeper.knows() {
+			l.tail.mu.Unlock()
+			_ = l.keeper.prepare() // this frame has room; those who ask Room are told
+			l.tail.mu.Lock()
+		}
+		return l.usableLocked()
 	}
 	if l.lastSegment().unmade() { // the tail is shorter than a segment
 		panic("BUG: commitlog: what waits to be written reaches over two ends of segments")
@@ -244,16 +250,38 @@ func (l *Log) rollLocked() *segment {
 	return s
 }
 
+// heldBackShare is the part of a segment that is held back on a full disk, for
+// what gives space back.
+const heldBackShare = 8
+
+// heldBack is how much of the last segment Room leaves out.
+func (l *Log) heldBack() int64 {
+	return max(l.opts.SegmentBytes/heldBackShare, int64(l.opts.dataBytesMax()))
+}
+
 // Room is how many bytes of data can still be appended: where the disk has no
-// space for another segment, what is left of the last one. It errs on the low
-// side.
-func (l *Log) Room() int64 {
+// space for another segment, what is left of the last one but for the part that
+// is held back. It errs on the low side; math.MaxInt64 means that there is space
+// for another segment.
+func (l *Log) Room() int64 { return l.roomBut(l.heldBack()) }
+
+// lastWordBytes are left when everything else is used up: for the decision to
+// trim.
+const lastWordBytes = 64 << 10
+
+// RoomToFree is Room for what has to be stored before space can be freed: it
+// may use what is held back.
+func (l *Log) RoomToFree() int64 {
+	return l.roomBut(min(lastWordBytes, int64(l.opts.dataBytesMax())/2))
+}
+
+func (l *Log) roomBut(bytes int64) int64 {
 	if !l.keeper.full() {
 		return math.MaxInt64
 	}
 	l.tail.mu.Lock()
 	defer l.tail.mu.Unlock()
-	return max(0, l.lastSegment().bytes-l.endAt-int64(l.opts.dataBytesMax()))
+	return max(0, l.lastSegment().bytes-l.endAt-bytes)
 }
 
 // Mark names one of the marks to Wait for.

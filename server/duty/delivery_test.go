@@ -45,12 +45,17 @@ type node struct {
 // openNode opens a log in a folder. A new one gets the topics.
 func openNode(t *testing.T, dir string, now int64) *node {
 	t.Helper()
-	n := &node{T: t}
-	n.now.Store(now)
 	d, err := disk.OpenPosix(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
+	return openNodeOn(t, d, now)
+}
+
+func openNodeOn(t *testing.T, d disk.Disk, now int64) *node {
+	t.Helper()
+	n := &node{T: t}
+	n.now.Store(now)
 	single, recovery, err := replication.OpenSingle(replication.SingleOptions{
 		Address: "192.0.2.1:10911",
 		Engine: engine.Options{CommitAt: engine.CommitWritten,

@@ -26,9 +26,10 @@
 //
 // What waits in the part that is to go, for its time or for the outcome of its
 // transaction, is stored again before (event.KindMoved), and the trim is decided
-// when that is applied. Space is made long before a disk is full, so that there is
-// room for the copies; where there is none left, only the segments before the
-// first waiting message go.
+// when that is applied. Where there is no room for all of that, it goes segment
+// by segment, as far as there is room. A full disk has some left for it, as the
+// log holds back the end of its last segment; what doesn't fit there isn't moved
+// at all, so that the room isn't used up in vain.
 //
 // # Transactions
 //

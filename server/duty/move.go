@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"time"
 
 	"github.com/apogeemq/apogee/engine"
@@ -26,6 +27,9 @@ type MoverConfig struct {
 	Events     Events
 	Proposer   Proposer
 	Settlement *settlement.Settlement
+	// Room is how much can still be stored to free space, math.MaxInt64 where
+	// the disk isn't full.
+	Room func() int64
 }
 
 // Mover stores again what waits in a part of the log that is going to be
@@ -40,8 +44,14 @@ func NewMover(c MoverConfig) *Mover { return &Mover{config: c, metrics: newMover
 
 // MoveBefore returns when nothing waits before a position any more, as far as
 // is applied. One goroutine at a time calls it.
+//
+// On a full disk nothing is moved unless there is room for everything: what is
+// moved in vain takes the room for what could be.
 func (m *Mover) MoveBefore(ctx context.Context, position event.Position) error {
 	for {
+		if err := m.checkRoom(position); err != nil {
+			return err
+		}
 		var found []pending.Entry
 		err := m.config.Waiting.Before(position, func(e pending.Entry) bool {
 			found = append(found, e)
@@ -63,6 +73,27 @@ func (m *Mover) MoveBefore(ctx context.Context, position event.Position) error {
 		case <-time.After(retryTime):
 		}
 	}
+}
+
+// movedBytes is what a copy has besides the event that it is of, at most: its
+// cause and the head of a frame, which it may have for itself.
+const movedBytes = 128
+
+// checkRoom refuses to move what there is no room for.
+func (m *Mover) checkRoom(position event.Position) error {
+	room := m.config.Room()
+	if room == math.MaxInt64 {
+		return nil
+	}
+	need := int64(0)
+	err := m.config.Waiting.Before(position, func(e pending.Entry) bool {
+		need += int64(e.Bytes) + movedBytes
+		return need <= room
+	})
+	if err == nil && need > room {
+		err = fmt.Errorf("the disk is full, and what waits before position %d does not fit into the %d bytes that are held back for moving it: free space on the disk", position, room)
+	}
+	return err
 }
 
 // Clear is the position before which nothing waits, position at most.

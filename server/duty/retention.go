@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -109,25 +110,37 @@ func (r *Retention) Look(ctx context.Context) {
 }
 
 // makeWay has everything that waits in the part that is to go stored again.
-// Where that fails, as the disk has no room for it, the trim is shortened to the
-// part in which nothing waits; false: there is none.
+// Where that fails, as the disk has no room for all of it, it goes segment by
+// segment as far as there is room, and the trim is shortened to the part in
+// which nothing waits then; false: there is none.
 func (r *Retention) makeWay(ctx context.Context, trim event.Trim, sealed []commitlog.Sealed) (event.Trim, bool, error) {
 	failed := r.config.Keeper.MoveBefore(ctx, trim.Position)
 	if failed == nil {
 		return trim, true, nil
 	}
+	trimmed := r.config.Progress().Trimmed
+	candidates := slices.DeleteFunc(slices.Clone(sealed), func(s commitlog.Sealed) bool { return s.Last <= trimmed || s.End > trim.Position })
+	for _, segment := range candidates {
+		if r.config.Keeper.MoveBefore(ctx, segment.End) != nil {
+			break
+		}
+	}
 	clear, err := r.config.Keeper.Clear(trim.Position)
 	if err != nil {
 		return trim, false, errors.Join(failed, err)
 	}
-	trimmed := r.config.Progress().Trimmed
 	shorter, any := trim, false
-	for _, segment := range sealed {
-		if segment.Last > trimmed && segment.End <= clear {
+	for _, segment := range candidates {
+		if segment.End <= clear {
 			shorter.Through, shorter.Position, any = segment.Last, segment.End, true
 		}
 	}
-	return shorter, any, failed
+	if !any {
+		return trim, false, failed
+	}
+	r.config.Log.Warn("a part of what is to be dropped stays, as messages wait there; the next look goes on with the space that this one gives",
+		"through", shorter.Through, "of", trim.Through, "cause", failed)
+	return shorter, true, nil
 }
 
 // space measures the disk. Without an answer the rules see an empty disk, so

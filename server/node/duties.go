@@ -10,7 +10,7 @@ import (
 // own leader from start to stop.
 func (n *Node) makeDuties(context.Context) error {
 	e := n.replica.Engine()
-	mover := duty.NewMover(duty.MoverConfig{Waiting: e.Waiting(), Events: e, Proposer: n.replica, Settlement: n.broker.Settlement()})
+	mover := duty.NewMover(duty.MoverConfig{Waiting: e.Waiting(), Events: e, Proposer: n.replica, Settlement: n.broker.Settlement(), Room: e.Log().RoomToFree})
 	n.metrics.add(mover.WriteMetrics)
 	retention := duty.NewRetention(duty.RetentionConfig{
 		Rules: n.config.retention(), Proposer: n.replica, Segments: e.Log(), Keeper: mover, Progress: e.Marks,
