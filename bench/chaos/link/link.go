@@ -150,4 +150,5 @@ func (l *Link) carry(near net.Conn) {
 	both.Go(func() { p.pump(l, there, near, far) })
 	both.Go(func() { p.pump(l, back, far, near) })
 	both.Wait()
+	p.finish()
 }

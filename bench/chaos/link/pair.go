@@ -42,6 +42,20 @@ func (p *pair) connect(far net.Conn) bool {
 	return true
 }
 
+// finish closes both connections after both streams have ended well: what is
+// still in their buffers arrives, which a reset would drop.
+func (p *pair) finish() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.over {
+		return
+	}
+	p.over = true
+	p.cancel()
+	_ = p.near.Close()
+	_ = p.far.Close()
+}
+
 // end resets both connections.
 func (p *pair) end() {
 	p.mu.Lock()
