@@ -72,6 +72,27 @@ func (s *session) createTopic(ctx context.Context) error {
 	return err
 }
 
+// awaitRoute returns when a nameserver knows the run's topic: a broker serves
+// before its registration has got there, and the official client doesn't wait.
+func awaitRoute(ctx context.Context, nameserver string) error {
+	s, err := dial(ctx, nameserver)
+	if err != nil {
+		return fmt.Errorf("reach nameserver %s: %w", nameserver, err)
+	}
+	defer s.close()
+	ctx, cancel := context.WithTimeout(ctx, serviceTime)
+	defer cancel()
+	for {
+		_, err := s.ask(ctx, remoting.RequestGetRouteInfoByTopic, "topic", topic)
+		if err == nil {
+			return nil
+		}
+		if !errors.Is(err, errAnswer) || !pause(ctx, pollTime) {
+			return fmt.Errorf("wait for the route at nameserver %s: %w", nameserver, err)
+		}
+	}
+}
+
 // offset asks for the one number of an answer.
 func (s *session) offset(ctx context.Context, code int32, pairs ...string) (int64, error) {
 	reply, err := s.ask(ctx, code, pairs...)

@@ -165,6 +165,11 @@ func (r *run) prepare(ctx context.Context) error {
 			return fmt.Errorf("create the topic: %w", err)
 		}
 	}
+	for _, nameserver := range r.cluster.Nameservers() {
+		if err := awaitRoute(ctx, nameserver); err != nil {
+			return err
+		}
+	}
 	r.traffic = newTraffic(r.recorder, r.cluster.Nameservers(), sites, r.options.Rate)
 	r.sources = r.traffic.sources()
 	return nil
