@@ -4,7 +4,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/apogeemq/apogee/bench/baseline"
-	"github.com/apogeemq/apogee/bench/chaos"
 	"github.com/apogeemq/apogee/bench/due"
 	"github.com/apogeemq/apogee/bench/e2e"
 	"github.com/apogeemq/apogee/bench/floor"
@@ -17,6 +16,6 @@ import (
 // canceled, and release what they hold.
 func Command() *cobra.Command {
 	cmd := &cobra.Command{Use: "bench", Short: "Measure a broker, a disk path and Apache RocketMQ"}
-	cmd.AddCommand(load.SendCommand(), load.PullCommand(), e2e.Command(), floor.Command(), due.Command(), baseline.Command(), log.Command(), chaos.Command())
+	cmd.AddCommand(load.SendCommand(), load.PullCommand(), e2e.Command(), floor.Command(), due.Command(), baseline.Command(), log.Command())
 	return cmd
 }

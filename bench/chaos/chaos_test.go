@@ -18,44 +18,44 @@ import (
 	"github.com/apogeemq/apogee/bench/check"
 )
 
-// binary builds apogee once, without the race detector: the official client
-// has races of its own.
-var binary = sync.OnceValues(func() (string, error) {
+// binaries builds apogee and apogee-chaos once, without the race detector: the
+// official client has races of its own. It returns their folder.
+var binaries = sync.OnceValues(func() (string, error) {
 	dir, err := os.MkdirTemp("", "apogee-chaos-test-")
 	if err != nil {
 		return "", err
 	}
-	path := filepath.Join(dir, "apogee")
-	out, err := exec.Command("go", "build", "-race=false", "-o", path, "github.com/apogeemq/apogee/tools/apogee").CombinedOutput()
+	out, err := exec.Command("go", "build", "-race=false", "-o", dir, "github.com/apogeemq/apogee/tools/apogee",
+		"github.com/apogeemq/apogee/bench/chaos/apogee-chaos").CombinedOutput()
 	if err != nil {
 		return "", &buildError{string(out)}
 	}
-	return path, nil
+	return dir, nil
 })
 
 type buildError struct{ output string }
 
-func (e *buildError) Error() string { return "build apogee: " + e.output }
+func (e *buildError) Error() string { return "build apogee and apogee-chaos: " + e.output }
 
 func TestMain(m *testing.M) {
 	code := m.Run()
-	if path, err := binary(); err == nil {
-		_ = os.RemoveAll(filepath.Dir(path))
+	if dir, err := binaries(); err == nil {
+		_ = os.RemoveAll(dir)
 	}
 	os.Exit(code)
 }
 
-// chaos is `apogee bench chaos` as a process, so that what it starts is what
+// chaos is `apogee-chaos run` as a process, so that what it starts is what
 // users start.
 func chaos(t *testing.T, arguments ...string) *exec.Cmd {
 	t.Helper()
-	path, err := binary()
+	dir, err := binaries()
 	if err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	t.Cleanup(cancel)
-	cmd := exec.CommandContext(ctx, path, append([]string{"bench", "chaos", "--rate", "200", "--dir", t.TempDir()}, arguments...)...)
+	cmd := exec.CommandContext(ctx, filepath.Join(dir, "apogee-chaos"), append([]string{"run", "--rate", "200", "--dir", t.TempDir()}, arguments...)...)
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGINT) }
 	cmd.WaitDelay = 20 * time.Second
 	return cmd

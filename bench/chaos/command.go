@@ -6,6 +6,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"os"
+	"path/filepath"
 	"time"
 
 	"github.com/apache/rocketmq-client-go/v2/rlog"
@@ -15,13 +16,13 @@ import (
 // errBroken makes the command fail; what is wrong has been printed.
 var errBroken = errors.New("promises were broken")
 
-// Command is `apogee bench chaos`.
+// Command is `apogee-chaos run`.
 func Command() *cobra.Command {
 	var o Options
 	cmd := &cobra.Command{
-		Use:   "chaos",
+		Use:   "run",
 		Short: "Break a cluster under load and judge what its clients saw",
-		Long: "Start a cluster of this binary on loopback, break it by a seeded schedule while official\n" +
+		Long: "Start a cluster of the apogee binary on loopback, break it by a seeded schedule while official\n" +
 			"clients use it, and judge what they saw. The seed repeats the plan of a run. Data and\n" +
 			"logs of a run that failed are kept.",
 		Args: cobra.NoArgs,
@@ -47,7 +48,7 @@ func Command() *cobra.Command {
 	flags.IntVar(&o.Rate, "rate", 500, "messages per second of each kind of producer")
 	flags.StringArrayVar(&o.Settings, "set", nil, "`key=value` for all nodes; may be repeated")
 	flags.DurationVar(&o.GapMax, "gap-max", 0, "longest time without SEND_OK that is allowed; 0: any")
-	flags.StringVar(&o.Binary, "apogee", "", "break this binary instead of the one that runs")
+	flags.StringVar(&o.Binary, "apogee", "", "`path` of the binary to break; empty: apogee in the folder of this one")
 	flags.StringVar(&o.Dir, "dir", "", "folder for data and logs; empty: that for temporary files")
 	flags.BoolVar(&o.Keep, "keep", false, "keep data and logs of a good run as well")
 	flags.IntVar(&o.Port, "port", 0, "first of the ports to use; 0: free ones")
@@ -62,9 +63,13 @@ func (o *Options) fill() error {
 	if o.Binary != "" {
 		return nil
 	}
-	var err error
-	if o.Binary, err = os.Executable(); err != nil {
-		return fmt.Errorf("find the binary that runs: %w", err)
+	self, err := os.Executable()
+	if err == nil {
+		o.Binary = filepath.Join(filepath.Dir(self), "apogee")
+		_, err = os.Stat(o.Binary)
+	}
+	if err != nil {
+		return fmt.Errorf("find the binary to break: %w: build it there, or name it with --apogee", err)
 	}
 	return nil
 }

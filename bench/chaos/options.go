@@ -78,7 +78,7 @@ func (o *Options) allowed(t cluster.Topology) ([]kind, error) {
 
 // repeat is the command that does the same again.
 func (o *Options) repeat() string {
-	text := fmt.Sprintf("apogee bench chaos --seed %d --duration %v --topology %s --flush %s --rate %d", o.Seed, o.Duration, o.Topology, o.Flush, o.Rate)
+	text := fmt.Sprintf("apogee-chaos run --seed %d --duration %v --topology %s --flush %s --rate %d", o.Seed, o.Duration, o.Topology, o.Flush, o.Rate)
 	if len(o.Kinds) > 0 {
 		text += " --faults " + strings.Join(o.Kinds, ",")
 	}

@@ -32,8 +32,8 @@ var bans = []ban{
 	{Package: "math/rand/v2", Names: seededRandom, Mode: others, Where: isEngineCode,
 		Reason: "global random numbers can't be repeated: take a seed"},
 	{Package: "os", Names: []string{"Exit"},
-		Where:  func(f *File) bool { return !within(f.Package(), "tools/apogee") && !isTestMain(f) },
-		Reason: "only the binary's main ends the process; return an error"},
+		Where:  func(f *File) bool { return f.Tree.Name.Name != "main" && !isTestMain(f) },
+		Reason: "only a binary's main ends the process; return an error"},
 }
 
 // seededRandom are the names of math/rand that carry their own seed.

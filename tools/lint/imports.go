@@ -66,6 +66,10 @@ var forbiddenEdges = []edge{
 	{From: "", To: "./server/node", Except: []string{"server/node", "tools/apogee", "bench"},
 		Reason: "assembly is for the binary and for tests of whole processes"},
 
+	{From: "", To: "./bench/chaos", Except: []string{"bench/chaos"},
+		Reason: "what drives official clients is a binary of its own"},
+	{From: "", To: "github.com/apache/rocketmq-client-go", Except: []string{"bench/chaos", "server/e2e"},
+		Reason: "the official client would cost every server 8 MB of memory"},
 	{From: "", To: "github.com/hashicorp/raft", Except: []string{"replication"},
 		Reason: "only replication speaks raft"},
 	{From: "", To: "github.com/iceber/iouring-go", Except: []string{"iouring"},
