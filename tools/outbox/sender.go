@@ -10,8 +10,7 @@ type Sender interface {
 	// Send makes one attempt with the message and returns when its outcome is
 	// known or ctx ends. It must keep the unique id, and must not change or keep
 	// the message. Its error wraps ErrRefused, ErrNotAccepted or ErrInDoubt; any
-	// other is taken for ErrInDoubt. It is safe for concurrent use; calls for
-	// messages of one stream come one after the other.
+	// other is taken for ErrInDoubt. It is safe for concurrent use.
 	Send(ctx context.Context, m *Message) (Receipt, error)
 }
 
