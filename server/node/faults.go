@@ -30,6 +30,7 @@ const faultRulesMax = 64 << 10
 type faults struct {
 	volatile bool
 	seed     uint64
+	detours  map[string]string              // what is dialed instead of an address
 	disk     atomic.Pointer[faultdisk.Disk] // nil until the log is opened
 	shift    atomic.Int64                   // of the clock, in nanoseconds
 }
@@ -40,11 +41,11 @@ func openFaults(value string) (*faults, error) {
 	case value == "":
 		return nil, nil
 	case value == "on":
-		return &faults{}, nil
+		return withDetours(&faults{})
 	case isVolatile:
 		n, err := strconv.ParseUint(seed, 10, 64)
 		if err == nil {
-			return &faults{volatile: true, seed: n}, nil
+			return withDetours(&faults{volatile: true, seed: n})
 		}
 	}
 	return nil, fmt.Errorf("%s=%s is not allowed: use on or volatile:SEED, and neither outside of tests", faultsVariable, value)

@@ -77,3 +77,26 @@ func TestAFaultRunBreaksTheDiskAndShiftsTheClock(t *testing.T) {
 		}
 	}
 }
+
+func TestAFaultRunLeadsWhatIsDialedOverDetours(t *testing.T) {
+	t.Setenv(detoursVariable, "127.0.0.1:1000=127.0.0.2:1000,127.0.0.1:1001=127.0.0.3:1")
+	f, err := openFaults("on")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var none *faults
+	for address, want := range map[string]string{
+		"127.0.0.1:1000": "127.0.0.2:1000", "127.0.0.1:1001": "127.0.0.3:1", "127.0.0.1:1002": "127.0.0.1:1002",
+	} {
+		if got := f.reach(address); got != want {
+			t.Errorf("%s is reached at %s, want %s", address, got, want)
+		}
+		if got := none.reach(address); got != address || none.dialPeer() != nil {
+			t.Errorf("without faults %s is reached at %s", address, got)
+		}
+	}
+	t.Setenv(detoursVariable, "nowhere")
+	if _, err := openFaults("on"); err == nil || !strings.Contains(err.Error(), detoursVariable) {
+		t.Errorf("a detour without addresses: %v", err)
+	}
+}

@@ -51,7 +51,7 @@ func (n *Node) dialLeader() (func(context.Context, string, remoting.ClientOption
 	}
 	return func(ctx context.Context, address string, o remoting.ClientOptions) (*remoting.Client, error) {
 		o.TLS = config
-		return remoting.Dial(ctx, address, o)
+		return remoting.Dial(ctx, n.faults.reach(address), o)
 	}, nil
 }
 

@@ -138,7 +138,7 @@ func (c *Config) listenAddress() string {
 // openNetwork begins to take connections of peers.
 func (n *Node) openNetwork() error {
 	o := transport.Options{
-		Listener: n.listeners.replication, Secret: []byte(n.config.Replication.Secret),
+		Listener: n.listeners.replication, Dial: n.faults.dialPeer(), Secret: []byte(n.config.Replication.Secret),
 		EntryBytesMax: max(n.config.eventBytesMax(), entryBytesMin), Log: n.log,
 	}
 	if n.config.Replication.TLS {

@@ -111,6 +111,6 @@ func (n *Node) dialNameservers() (func(context.Context, string) (*remoting.Clien
 		if address == embedded {
 			return n.nameserver.DialInside(remoting.ClientOptions{Logger: n.log, Signer: n.insideSigner}), nil
 		}
-		return remoting.Dial(ctx, address, options)
+		return remoting.Dial(ctx, n.faults.reach(address), options)
 	}, nil
 }
