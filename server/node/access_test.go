@@ -87,7 +87,7 @@ func TestABrokerRegistersElsewhereWithItsCredentials(t *testing.T) {
 	defer down(t, n)
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	if err := n.registrar.Await(ctx); err != nil {
+	if err := n.shards[0].registrar.Await(ctx); err != nil {
 		t.Fatal(err)
 	}
 	r := signedCall(t, elsewhere.Addresses().Nameserver, operator, remoting.RequestGetBrokerClusterInfo)

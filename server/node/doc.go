@@ -2,6 +2,15 @@
 // replication, broker, nameserver and admin server, in this order, and takes
 // them apart in the reverse one. It is the only package that knows all others.
 //
+// # Node and shards
+//
+// A Node is the process: its ports for operators, for the nameserver and for
+// peers, access control, certificates, metrics. A shard is a broker in it: a
+// log in a folder, by itself or a replica of others, with the ports for
+// clients, the duties of a leader, the forwarder, and its place at the
+// nameservers. Each has a copy of the configuration with its own name, ports
+// and folder.
+//
 // # Configuration
 //
 // A Config comes from RocketMQ's .conf files (Java properties) with RocketMQ's
@@ -24,4 +33,7 @@
 //	stop       /readyz turns to 503; the broker is unregistered; held pulls are
 //	           answered; requests under way are answered, connections closed;
 //	           gathered offsets are stored; the log is synced and closed
+//
+// Shards are opened side by side, and closed side by side, before what they
+// share.
 package node

@@ -8,26 +8,26 @@ import (
 
 // makeDuties makes what a leader does by itself. A node without replicas is its
 // own leader from start to stop.
-func (n *Node) makeDuties(context.Context) error {
-	e := n.replica.Engine()
-	mover := duty.NewMover(duty.MoverConfig{Waiting: e.Waiting(), Events: e, Proposer: n.replica, Settlement: n.broker.Settlement(), Room: e.Log().RoomToFree})
-	n.metrics.add(mover.WriteMetrics)
+func (s *shard) makeDuties(context.Context) error {
+	e := s.replica.Engine()
+	mover := duty.NewMover(duty.MoverConfig{Waiting: e.Waiting(), Events: e, Proposer: s.replica, Settlement: s.broker.Settlement(), Room: e.Log().RoomToFree})
+	s.metrics.add(mover.WriteMetrics)
 	retention := duty.NewRetention(duty.RetentionConfig{
-		Rules: n.config.retention(), Proposer: n.replica, Segments: e.Log(), Keeper: mover, Progress: e.Marks,
-		Space: func() (uint64, uint64, error) { return diskSpace(n.config.StoreDir) },
-		Clock: n.faults.now, Log: n.log,
+		Rules: s.config.retention(), Proposer: s.replica, Segments: e.Log(), Keeper: mover, Progress: e.Marks,
+		Space: func() (uint64, uint64, error) { return diskSpace(s.config.StoreDir) },
+		Clock: s.node.faults.now, Log: s.log,
 	})
-	n.metrics.add(retention.WriteMetrics)
+	s.metrics.add(retention.WriteMetrics)
 	transactions := duty.NewTransactions(duty.TransactionsConfig{
-		Interval: n.config.TransactionCheckInterval, ChecksMax: n.config.TransactionChecksMax, Keep: n.config.KeepTime,
-		Proposer: n.replica, Waiting: e.Waiting(), Producers: n.broker, WaitApplied: e.WaitApplied,
-		Clock: n.faults.now, Log: n.log,
+		Interval: s.config.TransactionCheckInterval, ChecksMax: s.config.TransactionChecksMax, Keep: s.config.KeepTime,
+		Proposer: s.replica, Waiting: e.Waiting(), Producers: s.broker, WaitApplied: e.WaitApplied,
+		Clock: s.node.faults.now, Log: s.log,
 	})
 	delivery := duty.NewDelivery(duty.DeliveryConfig{
-		Waiting: e.Waiting(), Events: e, Topics: e.Topics(), Proposer: n.replica, Settlement: n.broker.Settlement(), Clock: n.faults.now, Log: n.log,
+		Waiting: e.Waiting(), Events: e, Topics: e.Topics(), Proposer: s.replica, Settlement: s.broker.Settlement(), Clock: s.node.faults.now, Log: s.log,
 	})
-	n.metrics.add(delivery.WriteMetrics)
-	n.duties = []func(context.Context){retention.Run, transactions.Run, delivery.Run}
+	s.metrics.add(delivery.WriteMetrics)
+	s.duties = []func(context.Context){retention.Run, transactions.Run, delivery.Run}
 	return nil
 }
 

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -30,9 +31,11 @@ const faultRulesMax = 64 << 10
 type faults struct {
 	volatile bool
 	seed     uint64
-	detours  map[string]string              // what is dialed instead of an address
-	disk     atomic.Pointer[faultdisk.Disk] // nil until the log is opened
-	shift    atomic.Int64                   // of the clock, in nanoseconds
+	detours  map[string]string // what is dialed instead of an address
+	shift    atomic.Int64      // of the clock, in nanoseconds
+
+	mu    sync.Mutex
+	disks []*faultdisk.Disk // of the logs that are open
 }
 
 // openFaults reads the value of faultsVariable.
@@ -51,19 +54,21 @@ func openFaults(value string) (*faults, error) {
 	return nil, fmt.Errorf("%s=%s is not allowed: use on or volatile:SEED, and neither outside of tests", faultsVariable, value)
 }
 
-// over puts the faults over the disk of the log.
+// over puts the faults over the disk of a log.
 func (f *faults) over(d disk.Disk) (disk.Disk, error) {
 	if f == nil {
 		return d, nil
 	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	if f.volatile {
 		var err error
-		if d, err = volatile.New(d, f.seed); err != nil {
+		if d, err = volatile.New(d, f.seed+uint64(len(f.disks))); err != nil {
 			return nil, err
 		}
 	}
 	broken := faultdisk.New(d, nil, faultdisk.SystemClock{})
-	f.disk.Store(broken)
+	f.disks = append(f.disks, broken)
 	return broken, nil
 }
 
@@ -86,22 +91,25 @@ func (f *faults) register(mux *http.ServeMux) {
 	mux.HandleFunc("PUT /debug/faults/clock", f.shiftClock)
 }
 
-// breakDisk takes the rules of the disk. What hung by older rules goes on.
+// breakDisk takes the rules of the disks. What hung by older rules goes on.
 func (f *faults) breakDisk(w http.ResponseWriter, r *http.Request) {
 	text, err := io.ReadAll(http.MaxBytesReader(w, r.Body, faultRulesMax))
 	var rules []faultdisk.Rule
 	if err == nil {
 		rules, err = faultdisk.Parse(string(text))
 	}
-	d := f.disk.Load()
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	switch {
 	case err != nil:
 		http.Error(w, err.Error(), http.StatusBadRequest)
-	case d == nil:
+	case len(f.disks) == 0:
 		http.Error(w, "the log is not open yet", http.StatusConflict)
 	default:
-		d.Set(rules)
-		d.Release()
+		for _, d := range f.disks {
+			d.Set(rules)
+			d.Release()
+		}
 	}
 }
 

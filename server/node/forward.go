@@ -15,24 +15,24 @@ var errNoSecret = errors.New("the nodes share no secret by which one could speak
 
 // openForwarder makes what passes clients' requests to the leader while this
 // node follows.
-func (n *Node) openForwarder() error {
-	dial, err := n.dialLeader()
+func (s *shard) openForwarder() error {
+	dial, err := s.dialLeader()
 	if err != nil {
 		return err
 	}
-	r := &n.config.Replication
-	n.forward = forward.New(forward.Options{Local: n.broker, Dial: dial, Group: n.groupName(), Secret: []byte(r.Secret), Log: n.log})
-	n.metrics.add(n.forward.WriteMetrics)
-	n.broker.Follow(n.followerID())
+	r := &s.config.Replication
+	s.forward = forward.New(forward.Options{Local: s.broker, Dial: dial, Group: s.groupName(), Secret: []byte(r.Secret), Log: s.log})
+	s.metrics.add(s.forward.WriteMetrics)
+	s.broker.Follow(s.followerID())
 	return nil
 }
 
 // dialLeader is how a follower reaches the leader as a client. It is encrypted
 // where replication is, or where the nodes take nothing else.
-func (n *Node) dialLeader() (func(context.Context, string, remoting.ClientOptions) (*remoting.Client, error), error) {
-	c := &n.config
+func (s *shard) dialLeader() (func(context.Context, string, remoting.ClientOptions) (*remoting.Client, error), error) {
+	c := &s.config
 	if c.Replication.TLS && c.Replication.Secret == "" {
-		n.log.Warn("followers don't forward clients' requests to the leader: " + errNoSecret.Error())
+		s.log.Warn("followers don't forward clients' requests to the leader: " + errNoSecret.Error())
 		return func(context.Context, string, remoting.ClientOptions) (*remoting.Client, error) {
 			return nil, errNoSecret
 		}, nil
@@ -51,35 +51,35 @@ func (n *Node) dialLeader() (func(context.Context, string, remoting.ClientOption
 	}
 	return func(ctx context.Context, address string, o remoting.ClientOptions) (*remoting.Client, error) {
 		o.TLS = config
-		return remoting.Dial(ctx, n.faults.reach(address), o)
+		return remoting.Dial(ctx, s.node.faults.reach(address), o)
 	}, nil
 }
 
 // followLeader has clients' requests forwarded to the leader, where there is
 // one that isn't this node. What this node is to lead waits for Lead.
-func (n *Node) followLeader(r replication.Role) {
+func (s *shard) followLeader(r replication.Role) {
 	switch {
-	case n.forward == nil:
+	case s.forward == nil:
 	case r.Leads || r.Leader.Self:
-		n.forward.Follow("")
+		s.forward.Follow("")
 	default:
-		n.forward.Follow(r.Leader.Service)
+		s.forward.Follow(r.Leader.Service)
 	}
 }
 
 // groupName is that of the node's group.
-func (n *Node) groupName() string {
-	if name := n.config.Replication.Group; name != "" {
+func (s *shard) groupName() string {
+	if name := s.config.Replication.Group; name != "" {
 		return name
 	}
-	return n.config.BrokerName
+	return s.config.BrokerName
 }
 
 // followerID is the node's broker id while it doesn't lead; 0 for a broker
 // that has no replicas.
-func (n *Node) followerID() int64 {
-	if n.group == nil {
+func (s *shard) followerID() int64 {
+	if s.group == nil {
 		return 0
 	}
-	return n.config.Replication.followerID()
+	return s.config.Replication.followerID()
 }

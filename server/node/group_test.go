@@ -136,7 +136,7 @@ func (c *cluster) master(but ...int) int {
 					continue nodes
 				}
 			}
-			if n != nil && n.client == address && n.replica.Role().Leads {
+			if n != nil && n.shards[0].client == address && n.shards[0].replica.Role().Leads {
 				master = i
 				return true
 			}
@@ -169,7 +169,7 @@ func TestAGroupHasOneMasterAndAnotherTakesOver(t *testing.T) {
 	c.until("all nodes to be in the route", func() bool { return len(c.route("T")) == 3 })
 	for id, address := range c.route("T") {
 		for i, n := range c.nodes {
-			if want := fmt.Sprint(i + 1); n.client == address && i != first && id != want {
+			if want := fmt.Sprint(i + 1); n.shards[0].client == address && i != first && id != want {
 				t.Errorf("n%d has broker id %s, want %s", i, id, want)
 			}
 		}

@@ -35,97 +35,97 @@ type leadership struct {
 }
 
 // keepRole has the node do what its role asks for, until the context ends.
-func (n *Node) keepRole(ctx context.Context) {
-	defer n.endLead()
+func (s *shard) keepRole(ctx context.Context) {
+	defer s.endLead()
 	for {
 		again := (<-chan time.Time)(nil)
-		if err := n.takeRole(ctx, n.replica.Role()); err != nil {
-			n.log.Warn("this node leads and can't serve yet; the next try is in a second", "cause", err)
+		if err := s.takeRole(ctx, s.replica.Role()); err != nil {
+			s.log.Warn("this node leads and can't serve yet; the next try is in a second", "cause", err)
 			again = time.After(leadRetry)
 		}
 		select {
 		case <-ctx.Done():
 			return
-		case <-n.replica.RoleChanged():
+		case <-s.replica.RoleChanged():
 		case <-again:
 		}
 	}
 }
 
 // takeRole begins and ends leadership, and tells the nameservers.
-func (n *Node) takeRole(ctx context.Context, r replication.Role) error {
-	if n.leads == nil || !r.Leads || n.leads.term != r.Term {
-		n.followLeader(r)
-		n.endLead()
+func (s *shard) takeRole(ctx context.Context, r replication.Role) error {
+	if s.leads == nil || !r.Leads || s.leads.term != r.Term {
+		s.followLeader(r)
+		s.endLead()
 	}
-	if r.Leads && n.leads == nil {
-		if err := n.beginLead(ctx, r.Term); err != nil {
+	if r.Leads && s.leads == nil {
+		if err := s.beginLead(ctx, r.Term); err != nil {
 			return err
 		}
 	}
 	if !r.Leads && (r.Leader.ID == "" || r.Leader.Self) {
 		return nil // nobody leads, or this node is going to: the nameservers keep what they know
 	}
-	return n.register(r)
+	return s.register(r)
 }
 
 // beginLead does what comes before the first request, and starts the duties.
-func (n *Node) beginLead(ctx context.Context, term event.Term) error {
+func (s *shard) beginLead(ctx context.Context, term event.Term) error {
 	starting, cancel := context.WithTimeout(ctx, systemTopicsTime)
 	defer cancel()
-	if err := n.broker.CreateSystemTopics(starting); err != nil {
+	if err := s.broker.CreateSystemTopics(starting); err != nil {
 		return fmt.Errorf("create system topics: %w", err)
 	}
-	n.broker.Lead()
+	s.broker.Lead()
 	l := &leadership{term: term}
 	work, stop := context.WithCancel(ctx)
 	l.stop = stop
-	for _, duty := range n.duties {
+	for _, duty := range s.duties {
 		l.running.Go(func() { duty(work) })
 	}
-	n.leads = l
-	if n.forward != nil {
-		n.forward.Lead()
+	s.leads = l
+	if s.forward != nil {
+		s.forward.Lead()
 	}
 	return nil
 }
 
 // endLead returns when no duty runs any more.
-func (n *Node) endLead() {
-	if n.leads == nil {
+func (s *shard) endLead() {
+	if s.leads == nil {
 		return
 	}
-	n.leads.stop()
-	n.leads.running.Wait()
-	n.leads = nil
-	n.broker.Follow(n.followerID())
+	s.leads.stop()
+	s.leads.running.Wait()
+	s.leads = nil
+	s.broker.Follow(s.followerID())
 }
 
 // register makes the role known to the nameservers: the leader is the master,
 // brokerId 0.
-func (n *Node) register(r replication.Role) error {
+func (s *shard) register(r replication.Role) error {
 	id := int64(0)
 	if !r.Leads {
-		id = n.config.Replication.followerID()
+		id = s.config.Replication.followerID()
 	}
-	if n.registrar == nil {
-		if err := n.startRegistrar(id, int64(r.Term)); err != nil {
+	if s.registrar == nil {
+		if err := s.startRegistrar(id, int64(r.Term)); err != nil {
 			return err
 		}
 	}
-	n.registrar.SetRole(id, int64(r.Term))
-	n.roleKnown.Do(func() { close(n.hasRole) })
+	s.registrar.SetRole(id, int64(r.Term))
+	s.roleKnown.Do(func() { close(s.hasRole) })
 	return nil
 }
 
 // awaitRole returns when the node leads, or knows who does.
-func (n *Node) awaitRole(ctx context.Context) error {
-	if n.group != nil {
-		n.admin.notReady("starting: waiting for the group to have a leader")
+func (s *shard) awaitRole(ctx context.Context) error {
+	if s.group != nil {
+		s.waitsFor("starting: waiting for the group to have a leader")
 	}
 	select {
-	case <-n.hasRole:
-		return n.awaitRoute(ctx)
+	case <-s.hasRole:
+		return s.awaitRoute(ctx)
 	case <-ctx.Done():
 		return fmt.Errorf("wait for a leader: %w", ctx.Err())
 	}

@@ -14,29 +14,14 @@ type Addresses struct {
 	Admin      netip.AddrPort
 }
 
-// listeners are the open sockets of a node; those that it doesn't have are nil.
+// listeners are the open sockets of what a process has once; those that it
+// doesn't have are nil.
 type listeners struct {
-	broker, fast, nameserver, admin, replication net.Listener
+	nameserver, admin, replication net.Listener
 }
 
-// listen opens all sockets, so that a port that is taken ends the start before
-// anything else has begun.
+// listen opens them.
 func listen(c *Config) (l listeners, err error) {
-	defer func() {
-		if err != nil {
-			l.close()
-		}
-	}()
-	if c.runsBroker() {
-		if l.broker, err = open("listenPort", c.BindAddress, c.BrokerPort); err != nil {
-			return l, err
-		}
-	}
-	if c.BrokerPort > fastPortDistance {
-		if l.fast, err = open("listenPort - 2", c.BindAddress, c.BrokerPort-fastPortDistance); err != nil {
-			return l, err
-		}
-	}
 	if c.runsNameserver() {
 		key := "namesrvListenPort"
 		if !c.runsBroker() {
@@ -64,7 +49,7 @@ func open(key string, address netip.Addr, port int) (net.Listener, error) {
 }
 
 func (l *listeners) close() {
-	for _, listener := range []net.Listener{l.broker, l.fast, l.nameserver, l.admin, l.replication} {
+	for _, listener := range []net.Listener{l.nameserver, l.admin, l.replication} {
 		if listener != nil {
 			_ = listener.Close()
 		}
@@ -72,8 +57,7 @@ func (l *listeners) close() {
 }
 
 func (l *listeners) addresses() Addresses {
-	return Addresses{Broker: addressOf(l.broker), Fast: addressOf(l.fast),
-		Nameserver: addressOf(l.nameserver), Admin: addressOf(l.admin)}
+	return Addresses{Nameserver: addressOf(l.nameserver), Admin: addressOf(l.admin)}
 }
 
 func addressOf(l net.Listener) netip.AddrPort {

@@ -16,8 +16,8 @@ import (
 	"github.com/apogeemq/apogee/server/remoting"
 )
 
-// meters are the metrics of a node, in a set of its own, so that tests can run
-// several nodes in a process.
+// meters are metrics of a node or of a shard, in a set of their own, so that
+// there may be several in a process.
 type meters struct {
 	set *metrics.Set
 
@@ -25,11 +25,12 @@ type meters struct {
 	writers []func(io.Writer) // of parts with sets of their own
 }
 
-func newMeters(n *Node) *meters {
-	m := &meters{set: metrics.NewSet()}
+func newMeters() *meters { return &meters{set: metrics.NewSet()} }
+
+// info says what runs here.
+func (m *meters) info(version string, c *Config) {
 	m.set.NewGauge(fmt.Sprintf(`apogee_node_info{version=%q,role=%q,broker=%q,cluster=%q,flush=%q}`,
-		n.options.Version, n.config.role, n.config.BrokerName, n.config.ClusterName, n.config.FlushDisk), func() float64 { return 1 })
-	return m
+		version, c.role, c.BrokerName, c.ClusterName, c.FlushDisk), func() float64 { return 1 })
 }
 
 func (m *meters) add(write func(io.Writer)) {
@@ -132,7 +133,7 @@ func (m *meters) observeRegistrar(r *nameserver.Registrar) {
 	m.set.NewGauge("apogee_node_registered_nameservers", func() float64 { return float64(r.Registered()) })
 }
 
-// write writes all metrics of the process in Prometheus' text format.
+// write writes them in Prometheus' text format.
 func (m *meters) write(w io.Writer) {
 	m.set.WritePrometheus(w)
 	m.mu.Lock()
@@ -140,6 +141,14 @@ func (m *meters) write(w io.Writer) {
 	m.mu.Unlock()
 	for _, write := range writers {
 		write(w)
+	}
+}
+
+// writeMetrics writes all metrics of the process.
+func (n *Node) writeMetrics(w io.Writer) {
+	n.metrics.write(w)
+	for _, s := range n.shards {
+		s.metrics.write(w)
 	}
 	metrics.WritePrometheus(w, true)
 }

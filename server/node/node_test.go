@@ -218,7 +218,7 @@ func TestTheAdminServerTellsWhatBecameOfAMessage(t *testing.T) {
 			t.Errorf("%s: %d %s, want %d", path, code, body, want)
 		}
 	}
-	n.admin.tracker.Store(nil)
+	n.shards[0].stop()
 	if code, body := get(t, n, "/track?id=U1"); code != 503 {
 		t.Errorf("without a broker: %d %s", code, body)
 	}
@@ -354,7 +354,7 @@ func TestTheLargestMessageFitsInTheLog(t *testing.T) {
 	c.SegmentBytes = 1 << 30
 	n, _ := up(t, c)
 	defer down(t, n)
-	if most := n.replica.Engine().Log().DataBytesMax(); most < c.eventBytesMax() {
+	if most := n.shards[0].replica.Engine().Log().DataBytesMax(); most < c.eventBytesMax() {
 		t.Errorf("the log takes %d bytes, a message may have %d", most, c.eventBytesMax())
 	}
 }
@@ -364,7 +364,7 @@ func TestMetricsShowTheLog(t *testing.T) {
 	n, _ := up(t, small(t, t.TempDir()))
 	defer down(t, n)
 	var b bytes.Buffer
-	n.metrics.write(&b)
+	n.writeMetrics(&b)
 	for _, want := range []string{
 		`apogee_log_io_info{path="`, `apogee_log_sync_duration_seconds_bucket{le="0.0001"} `, `apogee_log_sync_duration_seconds_bucket{le="+Inf"} `,
 		"apogee_log_batch_events_count ", `apogee_log_written_bytes_total{kind="frames"} `, `apogee_log_history_blocks_total{result="miss"} `,

@@ -3,7 +3,6 @@ package node
 import (
 	"context"
 	"crypto/tls"
-	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -170,27 +169,24 @@ func (n *Node) clusterTLS() (server, client *tls.Config, err error) {
 	return s.Config(), client, err
 }
 
-// openGroup opens the node's log as one of a group.
-func (n *Node) openGroup(ctx context.Context, o replication.GroupOptions) (commitlog.Recovery, error) {
-	if err := n.openNetwork(); err != nil {
-		return commitlog.Recovery{}, err
-	}
-	r := &n.config.Replication
-	o.Name, o.Peers, o.Network = n.groupName(), r.Peers, n.network
+// openGroup opens the shard's log as one of a group.
+func (s *shard) openGroup(ctx context.Context, o replication.GroupOptions) (commitlog.Recovery, error) {
+	r := &s.config.Replication
+	o.Name, o.Peers, o.Network = s.groupName(), r.Peers, s.node.network
 	o.Self, _ = r.self()
-	o.Service = n.client
+	o.Service = s.client
 	o.Times = replication.Times{Heartbeat: r.Heartbeat, FlushStall: r.FlushStall}
-	o.CatchUpBytes, o.Log = r.CatchUpBytes, n.log
+	o.CatchUpBytes, o.Log = r.CatchUpBytes, s.log
 	o.Proposer.FlushTimeout = r.SlaveTimeout
-	if n.config.FlushDisk == AsyncFlush {
+	if s.config.FlushDisk == AsyncFlush {
 		o.Mark = commitlog.Written
 	} else {
 		o.Mark = commitlog.Durable
 	}
 	group, recovery, err := replication.OpenGroup(ctx, o)
 	if err != nil {
-		return recovery, errors.Join(err, n.network.Close())
+		return recovery, err
 	}
-	n.replica, n.group = group, group
+	s.replica, s.group = group, group
 	return recovery, nil
 }

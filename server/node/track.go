@@ -2,17 +2,15 @@ package node
 
 import (
 	"encoding/json"
+	"errors"
 	"net/http"
 
 	"github.com/apogeemq/apogee/server/broker"
-	"github.com/apogeemq/apogee/server/broker/track"
 	"github.com/apogeemq/apogee/server/remoting"
 )
 
-// tracker tells what became of the messages with an id.
-type tracker interface {
-	Track(id, topicName string) (track.Answer, error)
-}
+// errNotServing: the broker takes no requests.
+var errNotServing = errors.New("no broker takes requests here")
 
 // trackStatus is the HTTP status of what a broker refuses; all else is an error
 // of the server.
@@ -25,12 +23,15 @@ var trackStatus = map[int32]int{
 // track answers GET /track?id=ID&topic=TOPIC as `apogee admin track --json` does
 // for one broker. The topic may be left out.
 func (a *admin) track(w http.ResponseWriter, r *http.Request) {
-	t := a.tracker.Load()
-	if t == nil {
-		http.Error(w, "no broker takes requests here", http.StatusServiceUnavailable)
+	if len(a.node.shards) == 0 {
+		http.Error(w, errNotServing.Error(), http.StatusServiceUnavailable)
 		return
 	}
-	answer, err := (*t).Track(r.FormValue("id"), r.FormValue("topic"))
+	answer, err := a.node.shards[0].track(r.FormValue("id"), r.FormValue("topic"))
+	if errors.Is(err, errNotServing) {
+		http.Error(w, err.Error(), http.StatusServiceUnavailable)
+		return
+	}
 	if err != nil {
 		status, known := trackStatus[broker.RefusalCode(err)]
 		if !known {
