@@ -130,9 +130,14 @@ func (f *founding) decide(node [16]byte, answers []transport.Hello, silent []str
 	return c, true, err
 }
 
-// founder is the peer with the first name, whatever the order in which
-// configurations list them.
+// founder is the peer that the settings name, else the one with the first name,
+// whatever the order in which configurations list them.
 func (f *founding) founder() Peer {
+	for _, p := range f.options.Peers {
+		if p.Name == f.options.Founder {
+			return p
+		}
+	}
 	return slices.MinFunc(f.options.Peers, func(a, b Peer) int { return strings.Compare(a.Name, b.Name) })
 }
 

@@ -74,6 +74,9 @@ type GroupOptions struct {
 	// member.
 	Self  Peer
 	Peers []Peer
+	// Founder is the peer that founds a new group, and leads it first; "": the
+	// first by name. It is the same on all nodes.
+	Founder string
 	// Service is the address at which clients reach this node.
 	Service string
 	// Network that reaches the peers.

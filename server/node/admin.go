@@ -77,7 +77,11 @@ func (a *admin) waits() string {
 	var waiting []string
 	for _, s := range a.node.shards {
 		if what := s.waits.Load(); what != nil {
-			waiting = append(waiting, *what)
+			line := *what
+			if s.config.severalShards() {
+				line = s.config.BrokerName + ": " + line
+			}
+			waiting = append(waiting, line)
 		}
 	}
 	if len(waiting) == 0 {

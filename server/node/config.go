@@ -3,9 +3,11 @@ package node
 import (
 	"errors"
 	"fmt"
+	"net"
 	"net/netip"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -52,7 +54,8 @@ type Config struct {
 	ShutdownTime     time.Duration // shutdownWaitTimeSeconds
 	LogLevel         string        // logLevel: debug, info, warn, error
 
-	StoreDir         string        // storePathRootDir
+	StoreDirs        []string      // storePathRootDir; one may be empty among several
+	StoreDir         string        // the first of them; of a broker: its own
 	FlushDisk        FlushDisk     // flushDiskType
 	FlushMethod      FlushMethod   // flushMethod
 	FlushInterval    time.Duration // flushIntervalCommitLog
@@ -205,7 +208,12 @@ func parse(role Role, values map[string]string) (Config, error) {
 		}
 	}
 	slices.Sort(c.unknown)
+	if len(wrong) == 0 && len(c.Replication.ClusterPeers) > 0 && c.Replication.dLegerGiven() {
+		wrong = append(wrong, errors.New("configuration: clusterPeers and keys that begin with dLeger are both given: "+
+			"clusterPeers is a cluster with a group for each of its nodes, the others are one group by itself; remove either"))
+	}
 	if len(wrong) == 0 {
+		c.joinCluster(func(key string) bool { return strings.TrimSpace(values[key]) != "" })
 		wrong = c.check()
 	}
 	return c, errors.Join(wrong...)
@@ -250,6 +258,7 @@ func (c *Config) check() []error {
 	wrong = append(wrong, c.Transport.check()...)
 	if c.runsBroker() {
 		wrong = append(wrong, c.Replication.check(c.Transport.Server)...)
+		wrong = append(wrong, c.checkShards()...)
 	}
 	if need := commitlog.SegmentBytesMin(c.eventBytesMax()); c.runsBroker() && c.SegmentBytes < need {
 		refuse("mappedFileSizeCommitLog=%d is too small for maxMessageSize=%d: use at least %d", c.SegmentBytes, c.MessageBytesMax, need)
@@ -281,9 +290,21 @@ func (c *Config) ports() []namedPort {
 	if !c.runsBroker() {
 		return []namedPort{{"listenPort", c.NameserverPort}, {"adminListenPort", c.AdminPort}}
 	}
-	ports := []namedPort{{"listenPort", c.BrokerPort}, {"adminListenPort", c.AdminPort}}
-	if c.BrokerPort != 0 {
-		ports = append(ports, namedPort{"listenPort - 2", c.BrokerPort - fastPortDistance})
+	ports := []namedPort{{"adminListenPort", c.AdminPort}}
+	for _, s := range c.shards() {
+		key := "listenPort"
+		if c.severalShards() {
+			key += " of " + s.BrokerName
+		}
+		ports = append(ports, namedPort{key, s.BrokerPort})
+		if s.BrokerPort != 0 {
+			ports = append(ports, namedPort{key + " - 2", s.BrokerPort - fastPortDistance})
+		}
+	}
+	if self, found := c.Replication.self(); found && len(c.Replication.ClusterPeers) > 0 {
+		_, port, _ := net.SplitHostPort(self.Address) // checked
+		number, _ := strconv.Atoi(port)
+		ports = append(ports, namedPort{"clusterPeers " + self.Name, number})
 	}
 	if c.NameserverEmbedded {
 		ports = append(ports, namedPort{"namesrvListenPort", c.NameserverPort})

@@ -9,7 +9,13 @@
 // log in a folder, by itself or a replica of others, with the ports for
 // clients, the duties of a leader, the forwarder, and its place at the
 // nameservers. Each has a copy of the configuration with its own name, ports
-// and folder.
+// and folder (Config.shards).
+//
+// A process has one shard, or one for each folder of storePathRootDir, or with
+// clusterPeers one for each peer: these are replicas of as many groups, of which
+// each node leads one while it can (returner).
+//
+// Their metrics are written alike, with the label broker where there are several.
 //
 // # Configuration
 //

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -15,7 +16,7 @@ import (
 	"github.com/apogeemq/apogee/server/remoting"
 )
 
-// cluster is a nameserver and three brokers of one group.
+// cluster is a nameserver and three nodes.
 type cluster struct {
 	t       *testing.T
 	ns      *Node
@@ -38,7 +39,17 @@ func freeAddresses(t *testing.T, count int) []string {
 	return all
 }
 
+// oneGroup are the keys of node i of one group.
+func oneGroup(peers string, i int) []string {
+	return []string{"enableDLegerCommitLog=true", "dLegerGroup=g", "dLegerPeers=" + peers, fmt.Sprint("dLegerSelfId=n", i)}
+}
+
 func newCluster(t *testing.T, more ...string) *cluster {
+	t.Helper()
+	return clusterOf(t, oneGroup, more...)
+}
+
+func clusterOf(t *testing.T, keys func(peers string, i int) []string, more ...string) *cluster {
 	t.Helper()
 	c := &cluster{t: t}
 	var root = t.TempDir()
@@ -62,11 +73,10 @@ func newCluster(t *testing.T, more ...string) *cluster {
 	addresses := freeAddresses(t, 3)
 	peers := fmt.Sprintf("n0-%s;n1-%s;n2-%s", addresses[0], addresses[1], addresses[2])
 	for i := range addresses {
-		c.configs = append(c.configs, small(t, fmt.Sprint(root, "/", i), append([]string{
+		c.configs = append(c.configs, small(t, fmt.Sprint(root, "/", i), slices.Concat([]string{
 			"namesrvEnable=false", "namesrvAddr=" + c.ns.Addresses().Nameserver.String(), "clusterSecret=a secret of this test",
-			"enableDLegerCommitLog=true", "dLegerGroup=g", "dLegerPeers=" + peers, fmt.Sprint("dLegerSelfId=n", i),
 			"electionTimeoutMs=1000", "flushStallMs=10000",
-		}, more...)...))
+		}, keys(peers, i), more)...))
 		c.logs = append(c.logs, &lines{})
 	}
 	c.nodes = make([]*Node, len(c.configs))
@@ -107,19 +117,31 @@ func (c *cluster) until(what string, condition func() bool) {
 	}
 }
 
-// route is brokers' ids with their addresses as clients are told.
+// brokerRoute is a broker in the route of a topic.
+type brokerRoute struct {
+	Name      string            `json:"brokerName"`
+	Addresses map[string]string `json:"brokerAddrs"`
+}
+
+// route is the ids of the first broker with their addresses as clients are told.
 func (c *cluster) route(topic string) map[string]string {
+	c.t.Helper()
+	if all := c.routes(topic); len(all) > 0 {
+		return all[0].Addresses
+	}
+	return nil
+}
+
+func (c *cluster) routes(topic string) []brokerRoute {
 	c.t.Helper()
 	response := call(c.t, c.ns.Addresses().Nameserver, remoting.RequestGetRouteInfoByTopic, "", "topic", topic, "acceptStandardJsonOnly", "true")
 	var route struct {
-		Brokers []struct {
-			Addresses map[string]string `json:"brokerAddrs"`
-		} `json:"brokerDatas"`
+		Brokers []brokerRoute `json:"brokerDatas"`
 	}
-	if response.Code != remoting.ResponseSuccess || json.Unmarshal(response.Body, &route) != nil || len(route.Brokers) == 0 {
+	if response.Code != remoting.ResponseSuccess || json.Unmarshal(response.Body, &route) != nil {
 		return nil
 	}
-	return route.Brokers[0].Addresses
+	return route.Brokers
 }
 
 // master waits until clients are told that a node is the master, and returns

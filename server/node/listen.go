@@ -33,7 +33,8 @@ func listen(c *Config) (l listeners, err error) {
 	}
 	if c.Replication.Enabled {
 		if l.replication, err = net.Listen("tcp", c.listenAddress()); err != nil {
-			return l, fmt.Errorf("listen on this node's address of dLegerPeers: %w; choose another port or stop what uses it", err)
+			peersKey, _ := c.Replication.clusterKeys()
+			return l, fmt.Errorf("listen on this node's address of %s: %w; choose another port or stop what uses it", peersKey, err)
 		}
 	}
 	l.admin, err = open("adminListenPort", c.AdminBindAddress, c.AdminPort)

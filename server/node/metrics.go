@@ -1,10 +1,12 @@
 package node
 
 import (
+	"bytes"
 	"fmt"
 	"io"
 	"maps"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -19,7 +21,8 @@ import (
 // meters are metrics of a node or of a shard, in a set of their own, so that
 // there may be several in a process.
 type meters struct {
-	set *metrics.Set
+	set   *metrics.Set
+	label string // broker="…", where there are several in the process
 
 	mu      sync.Mutex
 	writers []func(io.Writer) // of parts with sets of their own
@@ -135,6 +138,40 @@ func (m *meters) observeRegistrar(r *nameserver.Registrar) {
 
 // write writes them in Prometheus' text format.
 func (m *meters) write(w io.Writer) {
+	if m.label == "" {
+		m.writeAll(w)
+		return
+	}
+	var plain bytes.Buffer
+	m.writeAll(&plain)
+	_, _ = w.Write(labelled(plain.Bytes(), m.label)) // a scraper that is gone misses nothing
+}
+
+// labelled puts a label before those of every sample that hasn't one of its
+// name.
+func labelled(samples []byte, label string) []byte {
+	name, _, _ := strings.Cut(label, "=")
+	out := make([]byte, 0, len(samples)+len(samples)/4)
+	for line := range bytes.Lines(samples) {
+		at := bytes.IndexAny(line, "{ ")
+		switch {
+		case at < 0 || line[0] == '#' || hasLabel(line[at:], name):
+			out = append(out, line...)
+		case line[at] == '{':
+			out = append(append(append(append(out, line[:at+1]...), label...), ','), line[at+1:]...)
+		default:
+			out = append(append(append(append(append(out, line[:at]...), '{'), label...), '}'), line[at:]...)
+		}
+	}
+	return out
+}
+
+// hasLabel looks for a label by its name.
+func hasLabel(labels []byte, name string) bool {
+	return bytes.Contains(labels, []byte("{"+name+`="`)) || bytes.Contains(labels, []byte(","+name+`="`))
+}
+
+func (m *meters) writeAll(w io.Writer) {
 	m.set.WritePrometheus(w)
 	m.mu.Lock()
 	writers := m.writers

@@ -90,8 +90,8 @@ func Start(ctx context.Context, c Config, o Options) (*Node, error) {
 // listen opens all sockets, so that a port that is taken ends the start before
 // anything else has begun.
 func (n *Node) listen() (err error) {
-	if n.config.runsBroker() {
-		s := newShard(n, n.config)
+	for _, c := range n.config.shards() {
+		s := newShard(n, c)
 		n.shards = append(n.shards, s)
 		if err := s.listen(); err != nil {
 			return err

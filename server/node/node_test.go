@@ -96,7 +96,12 @@ func call(t *testing.T, address netip.AddrPort, code int32, body string, fields 
 
 func send(t *testing.T, n *Node, topic, body string) *remoting.Command {
 	t.Helper()
-	response := call(t, n.Addresses().Broker, remoting.RequestSendMessageV2, body, "a", "PG", "b", topic, "c", "TBW102",
+	return sendTo(t, n.Addresses().Broker, topic, body)
+}
+
+func sendTo(t *testing.T, address netip.AddrPort, topic, body string) *remoting.Command {
+	t.Helper()
+	response := call(t, address, remoting.RequestSendMessageV2, body, "a", "PG", "b", topic, "c", "TBW102",
 		"d", "4", "e", "0", "f", "0", "g", "1700000000000", "h", "0", "i", "", "j", "0", "k", "false", "m", "false")
 	if response.Code != remoting.ResponseSuccess {
 		t.Fatalf("send refused: %d %s", response.Code, response.Remark)

@@ -24,12 +24,16 @@ type Replication struct {
 	Group        string             // dLegerGroup; "": the broker's name
 	Peers        []replication.Peer // dLegerPeers
 	Self         string             // dLegerSelfId
+	ClusterPeers []replication.Peer // clusterPeers: then Peers are these, and there is a group for each
+	ClusterSelf  string             // clusterSelfId: then Self is this
 	Secret       string             // clusterSecret
 	TLS          bool               // clusterTls
 	SlaveTimeout time.Duration      // slaveTimeout
 	Heartbeat    time.Duration      // electionTimeoutMs
 	FlushStall   time.Duration      // flushStallMs
 	CatchUpBytes int64              // maxHaTransferByteInSecond
+	ReturnDelay  time.Duration      // leaderReturnDelayMs; 0: never
+	Prefer       string             // the peer that leads while it can; "": any. It follows from the group
 }
 
 // secretBytesMin is the shortest secret that is worth the name.
@@ -103,15 +107,16 @@ func (r *Replication) check(files certificate.Files) []error {
 	refuse := func(format string, args ...any) {
 		wrong = append(wrong, fmt.Errorf("configuration: "+format, args...))
 	}
+	peersKey, selfKey := r.clusterKeys()
 	if _, found := r.self(); !found {
-		refuse("dLegerSelfId=%s names none of dLegerPeers: set it to the name of this node there, such as n0", r.Self)
+		refuse("%s=%s names none of %s: set it to the name of this node there, such as n0", selfKey, r.Self, peersKey)
 	}
 	if r.TLS && (files.CertificatePath == "" || files.TrustPath == "") {
 		refuse("clusterTls=true needs tls.server.certPath, tls.server.keyPath and tls.server.trustCertPath: nodes show each other certificates")
 	}
 	for _, p := range r.Peers {
 		if host, _, _ := net.SplitHostPort(p.Address); !isLoopback(host) && r.Secret == "" && !r.TLS {
-			refuse("dLegerPeers has %s-%s, which isn't on this machine, and nothing keeps others from taking part: set clusterSecret or clusterTls", p.Name, p.Address)
+			refuse("%s has %s-%s, which isn't on this machine, and nothing keeps others from taking part: set clusterSecret or clusterTls", peersKey, p.Name, p.Address)
 			break
 		}
 	}
@@ -174,6 +179,7 @@ func (s *shard) openGroup(ctx context.Context, o replication.GroupOptions) (comm
 	r := &s.config.Replication
 	o.Name, o.Peers, o.Network = s.groupName(), r.Peers, s.node.network
 	o.Self, _ = r.self()
+	o.Founder = r.Prefer
 	o.Service = s.client
 	o.Times = replication.Times{Heartbeat: r.Heartbeat, FlushStall: r.FlushStall}
 	o.CatchUpBytes, o.Log = r.CatchUpBytes, s.log

@@ -58,6 +58,10 @@ type namedServer struct {
 // newShard prepares a broker with its own configuration.
 func newShard(n *Node, c Config) *shard {
 	s := &shard{node: n, config: c, log: n.log, metrics: newMeters(), hasRole: make(chan struct{})}
+	if c.severalShards() {
+		s.log = n.log.With("broker", c.BrokerName)
+		s.metrics.label = fmt.Sprintf("broker=%q", c.BrokerName)
+	}
 	s.metrics.info(n.options.Version, &s.config)
 	s.work, s.stop = context.WithCancel(n.work)
 	s.waitsFor(starting)
@@ -72,12 +76,16 @@ func (s *shard) waitsFor(what string) { s.waits.Store(&what) }
 // listen opens the ports for clients.
 func (s *shard) listen() (err error) {
 	c := &s.config
-	if s.listener, err = open("listenPort", c.BindAddress, c.BrokerPort); err != nil {
+	key := "listenPort"
+	if c.severalShards() {
+		key += " of " + c.BrokerName
+	}
+	if s.listener, err = open(key, c.BindAddress, c.BrokerPort); err != nil {
 		return err
 	}
 	s.address = addressOf(s.listener)
 	if c.BrokerPort > fastPortDistance {
-		s.fastListener, err = open("listenPort - 2", c.BindAddress, c.BrokerPort-fastPortDistance)
+		s.fastListener, err = open(key+" - 2", c.BindAddress, c.BrokerPort-fastPortDistance)
 	}
 	return err
 }
@@ -121,7 +129,7 @@ func (s *shard) start(ctx context.Context) error {
 	}
 	s.waits.Store(nil)
 	s.run(s.followTopics)
-	s.log.Info("ready", "broker", s.config.BrokerName, "cluster", s.config.ClusterName, "clients", s.client)
+	s.node.log.Info("ready", "broker", s.config.BrokerName, "cluster", s.config.ClusterName, "clients", s.client)
 	return nil
 }
 
@@ -131,6 +139,9 @@ func (s *shard) serveRole(ctx context.Context) error {
 	if s.group != nil {
 		s.openGates()
 		s.run(s.keepRole)
+		if r := &s.config.Replication; r.Prefer != "" && r.ReturnDelay > 0 {
+			s.run(s.returnLeadership)
+		}
 		return s.awaitRole(ctx)
 	}
 	role := s.replica.Role()
@@ -175,7 +186,7 @@ func (s *shard) startRegistrar(id, term int64) error {
 	}
 	s.registrar = nameserver.NewRegistrar(nameserver.RegistrarConfig{
 		Dial:        dial,
-		Nameservers: nameservers, Period: s.config.RegistrationPeriod, Log: s.log,
+		Nameservers: nameservers, Period: s.config.RegistrationPeriod, Log: n.log,
 		Topics: registeredTopics{table: s.broker, startedMillis: n.faults.nowMillis()},
 		Broker: nameserver.Broker{Cluster: s.config.ClusterName, Name: s.config.BrokerName, ID: id, Term: term,
 			Address: s.client, HAAddress: s.highAvailability()},

@@ -36,6 +36,9 @@ const (
 // openLog recovers the log and everything that follows from it.
 func (s *shard) openLog(ctx context.Context) error {
 	s.waitsFor("starting: reading the log")
+	if err := s.config.checkPlace(); err != nil {
+		return err
+	}
 	d, err := disk.Open(filepath.Join(s.config.StoreDir, logDir))
 	if err == nil {
 		d, err = s.node.faults.over(d)

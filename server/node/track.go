@@ -6,6 +6,7 @@ import (
 	"net/http"
 
 	"github.com/apogeemq/apogee/server/broker"
+	"github.com/apogeemq/apogee/server/broker/track"
 	"github.com/apogeemq/apogee/server/remoting"
 )
 
@@ -20,21 +21,47 @@ var trackStatus = map[int32]int{
 	remoting.ResponseSystemBusy:       http.StatusServiceUnavailable,
 }
 
-// track answers GET /track?id=ID&topic=TOPIC as `apogee admin track --json` does
-// for one broker. The topic may be left out.
+// track tells what became of the messages with an id: a track.Answer of the one
+// broker, or a list of them where there are several. Any of these may have a
+// message, and several the same one that was sent again. It says that there is
+// none when no broker has it.
+func (n *Node) track(id, topic string) (any, error) {
+	if len(n.shards) == 1 && !n.config.severalShards() {
+		return n.shards[0].track(id, topic)
+	}
+	var found []track.Answer
+	var none error
+	for _, s := range n.shards {
+		answer, err := s.track(id, topic)
+		switch {
+		case err == nil:
+			found = append(found, answer)
+		case broker.RefusalCode(err) == remoting.ResponseQueryNotFound:
+			none = err
+		default:
+			return nil, err
+		}
+	}
+	if len(found) == 0 {
+		return nil, none
+	}
+	return found, nil
+}
+
+// track answers GET /track?id=ID&topic=TOPIC as `apogee admin track --json` does.
+// The topic may be left out.
 func (a *admin) track(w http.ResponseWriter, r *http.Request) {
 	if len(a.node.shards) == 0 {
 		http.Error(w, errNotServing.Error(), http.StatusServiceUnavailable)
 		return
 	}
-	answer, err := a.node.shards[0].track(r.FormValue("id"), r.FormValue("topic"))
-	if errors.Is(err, errNotServing) {
-		http.Error(w, err.Error(), http.StatusServiceUnavailable)
-		return
-	}
+	answer, err := a.node.track(r.FormValue("id"), r.FormValue("topic"))
 	if err != nil {
 		status, known := trackStatus[broker.RefusalCode(err)]
-		if !known {
+		switch {
+		case errors.Is(err, errNotServing):
+			status = http.StatusServiceUnavailable
+		case !known:
 			status = http.StatusInternalServerError
 		}
 		http.Error(w, err.Error(), status)
