@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"sync"
+	"sync/atomic"
 
 	"github.com/apogeemq/apogee/engine/disk"
 )
@@ -14,6 +16,9 @@ import (
 type Disk struct {
 	inner  disk.Disk
 	faults *faults
+
+	mu   sync.Mutex
+	open map[*file]struct{}
 }
 
 var _ disk.Disk = (*Disk)(nil)
@@ -21,7 +26,7 @@ var _ disk.Disk = (*Disk)(nil)
 // New wraps inner. No rules at all make it transparent. The clock times the
 // delays.
 func New(inner disk.Disk, rules []Rule, clock Clock) *Disk {
-	return &Disk{inner: inner, faults: newFaults(slices.Clone(rules), clock)}
+	return &Disk{inner: inner, faults: newFaults(slices.Clone(rules), clock), open: map[*file]struct{}{}}
 }
 
 // Set replaces the rules; they count from 1 again. What hangs goes on hanging.
@@ -61,7 +66,12 @@ func (d *Disk) Open(name string, mode disk.Mode) (disk.File, error) {
 		return nil, err
 	}
 	direct := mode == disk.DirectReadWrite || mode == disk.DirectCreate
-	return &file{File: inner, disk: d, name: name, direct: direct}, nil
+	f := &file{File: inner, disk: d, direct: direct}
+	f.name.Store(&name)
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.open[f] = struct{}{}
+	return f, nil
 }
 
 // List implements disk.Disk.
@@ -85,7 +95,17 @@ func (d *Disk) Rename(from, to string) error {
 	if err := d.pass(Rename, from, to); err != nil {
 		return err
 	}
-	return d.inner.Rename(from, to)
+	if err := d.inner.Rename(from, to); err != nil {
+		return err
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for f := range d.open {
+		if *f.name.Load() == from {
+			f.name.Store(&to)
+		}
+	}
+	return nil
 }
 
 // Remove implements disk.Disk.
@@ -133,8 +153,16 @@ func (d *Disk) Describe() string { return "faults over " + d.inner.Describe() }
 type file struct {
 	disk.File
 	disk   *Disk
-	name   string
+	name   atomic.Pointer[string] // as it is called now
 	direct bool
+}
+
+// Close implements io.Closer.
+func (f *file) Close() error {
+	f.disk.mu.Lock()
+	delete(f.disk.open, f)
+	f.disk.mu.Unlock()
+	return f.File.Close()
 }
 
 // shorten returns the part of p that gets through.
@@ -148,7 +176,7 @@ func (f *file) shorten(p []byte, length int) []byte {
 
 // ReadAt implements io.ReaderAt.
 func (f *file) ReadAt(p []byte, at int64) (int, error) {
-	v := f.disk.faults.judge(Read, f.name)
+	v := f.disk.faults.judge(Read, *f.name.Load())
 	f.disk.faults.wait(v.holds)
 	switch {
 	case v.err != nil:
@@ -165,7 +193,7 @@ func (f *file) ReadAt(p []byte, at int64) (int, error) {
 
 // WriteAt implements io.WriterAt.
 func (f *file) WriteAt(p []byte, at int64) (int, error) {
-	v := f.disk.faults.judge(Write, f.name)
+	v := f.disk.faults.judge(Write, *f.name.Load())
 	f.disk.faults.wait(v.holds)
 	switch {
 	case v.err != nil:
@@ -181,12 +209,12 @@ func (f *file) WriteAt(p []byte, at int64) (int, error) {
 }
 
 func (f *file) cut(action string, err error) error {
-	return fmt.Errorf("%s %s: cut short: %w", action, f.name, err)
+	return fmt.Errorf("%s %s: cut short: %w", action, *f.name.Load(), err)
 }
 
 // Sync implements disk.File.
 func (f *file) Sync() error {
-	if err := f.disk.pass(Sync, f.name); err != nil {
+	if err := f.disk.pass(Sync, *f.name.Load()); err != nil {
 		return err
 	}
 	return f.File.Sync()
@@ -194,7 +222,7 @@ func (f *file) Sync() error {
 
 // SyncData implements disk.File.
 func (f *file) SyncData() error {
-	if err := f.disk.pass(Sync, f.name); err != nil {
+	if err := f.disk.pass(Sync, *f.name.Load()); err != nil {
 		return err
 	}
 	return f.File.SyncData()
@@ -202,7 +230,7 @@ func (f *file) SyncData() error {
 
 // Allocate implements disk.File.
 func (f *file) Allocate(size int64) error {
-	if err := f.disk.pass(Allocate, f.name); err != nil {
+	if err := f.disk.pass(Allocate, *f.name.Load()); err != nil {
 		return err
 	}
 	return f.File.Allocate(size)
@@ -210,7 +238,7 @@ func (f *file) Allocate(size int64) error {
 
 // Truncate implements disk.File.
 func (f *file) Truncate(size int64) error {
-	if err := f.disk.pass(Truncate, f.name); err != nil {
+	if err := f.disk.pass(Truncate, *f.name.Load()); err != nil {
 		return err
 	}
 	return f.File.Truncate(size)
@@ -218,7 +246,7 @@ func (f *file) Truncate(size int64) error {
 
 // Size implements disk.File.
 func (f *file) Size() (int64, error) {
-	if err := f.disk.pass(Size, f.name); err != nil {
+	if err := f.disk.pass(Size, *f.name.Load()); err != nil {
 		return 0, err
 	}
 	return f.File.Size()

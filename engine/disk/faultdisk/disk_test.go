@@ -364,3 +364,25 @@ func TestAHangingSyncCoversNothingWhenThePowerGoes(t *testing.T) {
 		t.Error("50 power cuts during a hanging sync never lost the write")
 	}
 }
+
+// A log's segments are made under another name and stay open.
+func TestAnOpenFileGoesByTheNameThatItHasNow(t *testing.T) {
+	t.Parallel()
+	d := newDisk(t, "sync:*.seg:*=EIO")
+	f := create(t, d, "spare.tmp")
+	if err := f.SyncData(); err != nil {
+		t.Fatal(err)
+	}
+	if err := d.Rename("spare.tmp", "0.seg"); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.SyncData(); !errors.Is(err, syscall.EIO) {
+		t.Errorf("a sync of the renamed file: %v, want EIO", err)
+	}
+	if err := d.Rename("0.seg", "old.tmp"); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.SyncData(); err != nil {
+		t.Errorf("a sync under the third name: %v", err)
+	}
+}

@@ -20,8 +20,8 @@
 //
 // Paths is a pattern of path.Match. Without a slash it is compared with the
 // last part of a name, so that * is every file; with a slash with all of it. A
-// file goes by the name it was opened by, a rename by either of its names, and
-// free by ".".
+// file that is open goes by the name it has now, a rename by either of its
+// names, and free by ".".
 //
 // Count is * for every match, n for the n-th, n.. from the n-th on, and n..m
 // for the n-th to the m-th. Each rule counts its own matches from 1.

@@ -76,7 +76,7 @@ func own(f disk.File) *file {
 }
 
 func (q *queue) add(o *operation) {
-	o.verdict = q.faults.judge(o.kind, o.file.name)
+	o.verdict = q.faults.judge(o.kind, *o.file.name.Load())
 	if len(o.verdict.holds) == 0 {
 		q.pass(o)
 		return
