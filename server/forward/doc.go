@@ -32,9 +32,9 @@
 //
 // # Without a leader
 //
-//	pulls, offsets of queues and groups, messages by id and key   answered from what is applied here
+//	pulls, offsets of queues, messages by id and key              answered from what is applied here
 //	heartbeats, unregistrations                                   noted here
-//	everything else                                               14, nothing was stored
+//	everything else, offsets of groups among it                   14, nothing was stored
 //
 // Heartbeats are always noted here as well: pulls served here need the
 // subscriptions. The last one of each client is told again to the next leader,

@@ -117,6 +117,10 @@ func TestWhatIsInFlightIsAnsweredWhenTheLeaderIsLost(t *testing.T) {
 	if got := call(t, c, request(remoting.RequestGetMaxOffset)); string(got.Remark) != "follower" {
 		t.Errorf("a read without a leader is answered by %s", got.Remark)
 	}
+	// What this node knows of it may be old, and would send a consumer back.
+	if got := call(t, c, request(remoting.RequestQueryConsumerOffset)); got.Code != remoting.ResponseServiceNotAvailable {
+		t.Errorf("an offset of a group without a leader: %d %s", got.Code, got.Remark)
+	}
 	if follower.requests.Load() != 0 || follower.bytes.Load() != 0 {
 		t.Errorf("%d requests of %d bytes seem to be in flight", follower.requests.Load(), follower.bytes.Load())
 	}

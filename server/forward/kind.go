@@ -6,11 +6,14 @@ import "github.com/apogeemq/apogee/server/remoting"
 type kind uint8
 
 const (
-	change       kind = iota // the leader's alone, and what nobody knows
-	read                     // from applied state: without a leader it is answered here
-	pull                     // a read that may be held
-	registration             // what a client says about itself
-	ofThisNode               // never forwarded
+	// change is the leader's alone, and what nobody knows. Offsets of groups are
+	// among it: a consumer that starts would be sent back by as much as this node
+	// has missed.
+	change       kind = iota
+	read              // from applied state: without a leader it is answered here
+	pull              // a read that may be held
+	registration      // what a client says about itself
+	ofThisNode        // never forwarded
 )
 
 func kindOf(code int32) kind {
@@ -19,12 +22,12 @@ func kindOf(code int32) kind {
 		return pull
 	case remoting.RequestHeartBeat, remoting.RequestUnregisterClient:
 		return registration
-	case remoting.RequestQueryConsumerOffset, remoting.RequestSearchOffsetByTimestamp, remoting.RequestGetMaxOffset,
+	case remoting.RequestSearchOffsetByTimestamp, remoting.RequestGetMaxOffset,
 		remoting.RequestGetMinOffset, remoting.RequestGetEarliestMessageStoreTime, remoting.RequestViewMessageByID,
 		remoting.RequestQueryMessage, remoting.RequestTrackMessage, remoting.RequestCheckClientConfig,
 		remoting.RequestGetTopicConfig, remoting.RequestGetAllTopicConfig, remoting.RequestGetGroupConfig,
 		remoting.RequestGetAllGroupConfig, remoting.RequestGetSystemTopicListFromBroker, remoting.RequestGetTopicStatsInfo,
-		remoting.RequestGetAllConsumerOffset, remoting.RequestQueryConsumeQueue:
+		remoting.RequestQueryConsumeQueue:
 		return read
 	case remoting.RequestGetBrokerConfig, remoting.RequestUpdateBrokerConfig, remoting.RequestGetBrokerRuntimeInfo,
 		remoting.RequestViewBrokerStatsData, remoting.RequestCleanUnusedTopic, remoting.RequestCleanExpiredConsumeQueue:
