@@ -10,6 +10,9 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+
+	"github.com/apogeemq/apogee/bench/report"
+	"github.com/apogeemq/apogee/bench/rocketmq"
 )
 
 // Command is `bench baseline`.
@@ -18,7 +21,7 @@ func Command() *cobra.Command {
 	var document, results string
 	cmd := &cobra.Command{
 		Use: "baseline", Short: "Measure Apache RocketMQ, the floor and Apogee side by side", Args: cobra.NoArgs,
-		Long: "Fetches Apache RocketMQ " + rocketMQVersion + " with Maven, runs the same loads on it, on the floor and on Apogee in alternation,\n" +
+		Long: "Fetches Apache RocketMQ " + rocketmq.Version + " with Maven, runs the same loads on it, on the floor and on Apogee in alternation,\n" +
 			"and writes the table and its ratios into the document. With the defaults it takes some 35 minutes and 40 GB of disk.",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := o.complete(); err != nil {
@@ -26,7 +29,7 @@ func Command() *cobra.Command {
 			}
 			o.Logger = slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), nil))
 			if document != "" {
-				if err := checkDocument(document); err != nil {
+				if err := block.Check(document); err != nil {
 					return err
 				}
 			}
@@ -88,11 +91,14 @@ func (o *Options) complete() error {
 	return nil
 }
 
+// block is where the table stands in a document.
+const block = report.Block("baseline")
+
 func writeDocument(path, text string) error {
 	if path == "" {
 		return nil
 	}
-	return updateDocument(path, text)
+	return block.Update(path, text)
 }
 
 func writeResults(path string, r *Results) error {

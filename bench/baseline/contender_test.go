@@ -2,21 +2,11 @@ package baseline
 
 import (
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 )
-
-func TestThePomNamesTheVersion(t *testing.T) {
-	t.Parallel()
-	for _, artifact := range []string{"rocketmq-broker", "rocketmq-namesrv"} {
-		if !strings.Contains(string(pom), "<artifactId>"+artifact+"</artifactId>\n      <version>"+rocketMQVersion+"</version>") {
-			t.Errorf("%s %s is not in pom.xml", artifact, rocketMQVersion)
-		}
-	}
-}
 
 func TestRocketMQKeepsItsDefaultsButForPlaceAndFlush(t *testing.T) {
 	t.Parallel()
@@ -53,33 +43,6 @@ func TestApogeeGetsItsSettingsOnTheCommandLine(t *testing.T) {
 	}
 	if got[0] != "/bin/apogee" || got[1] != "server" {
 		t.Errorf("command %q", got)
-	}
-}
-
-func TestRocketMQIsFetchedOnceAndOnlyWhole(t *testing.T) {
-	cache := t.TempDir()
-	bin := t.TempDir()
-	mvn := func(text string) {
-		if err := os.WriteFile(filepath.Join(bin, "mvn"), []byte("#!/bin/sh\n"+text+"\n"), 0o700); err != nil {
-			t.Fatal(err)
-		}
-	}
-	t.Setenv("PATH", bin+":/usr/bin:/bin")
-	mvn("mkdir -p part; echo cannot reach the registry; exit 1")
-	if _, err := fetchRocketMQ(t.Context(), cache); err == nil || !strings.Contains(err.Error(), "cannot reach the registry") {
-		t.Fatalf("error %v", err)
-	}
-	mvn(`for last; do :; done; dir=${last#-DoutputDirectory=}; grep -q rocketmq-broker pom.xml && mkdir "$dir" && touch "$dir/a.jar"`)
-	jars, err := fetchRocketMQ(t.Context(), cache)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := os.Stat(filepath.Join(jars, "a.jar")); err != nil {
-		t.Error(err)
-	}
-	mvn("exit 1")
-	if again, err := fetchRocketMQ(t.Context(), cache); err != nil || again != jars {
-		t.Errorf("the second time: %q, %v", again, err)
 	}
 }
 

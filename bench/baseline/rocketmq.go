@@ -2,21 +2,13 @@ package baseline
 
 import (
 	"context"
-	_ "embed"
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"time"
 )
-
-// rocketMQVersion is what pom.xml names.
-const rocketMQVersion = "5.5.0"
-
-//go:embed pom.xml
-var pom []byte
 
 const (
 	nameserverOptions = "-server -Xms256m -Xmx256m -XX:+UseG1GC"
@@ -24,36 +16,6 @@ const (
 	// it is used, so that resident memory is what the broker needed.
 	brokerOptions = "-server -XX:+UseG1GC"
 )
-
-// fetchRocketMQ copies the jars into the cache unless they are there, and
-// returns their directory.
-func fetchRocketMQ(ctx context.Context, cache string) (string, error) {
-	dir, err := filepath.Abs(filepath.Join(cache, rocketMQVersion))
-	if err != nil {
-		return "", fmt.Errorf("fetch RocketMQ: %w", err)
-	}
-	jars := filepath.Join(dir, "lib")
-	if _, err := os.Stat(jars); err == nil {
-		return jars, nil
-	}
-	if _, err := exec.LookPath("mvn"); err != nil {
-		return "", fmt.Errorf("fetch RocketMQ: %w: install Maven, or leave rocketmq out of --servers", err)
-	}
-	part := filepath.Join(dir, "part")
-	if err := errors.Join(os.RemoveAll(part), os.MkdirAll(dir, 0o755), os.WriteFile(filepath.Join(dir, "pom.xml"), pom, 0o644)); err != nil {
-		return "", fmt.Errorf("fetch RocketMQ: %w", err)
-	}
-	mvn := exec.CommandContext(ctx, "mvn", "-q", "-B", "dependency:copy-dependencies", "-DincludeScope=runtime", "-DoutputDirectory="+part)
-	mvn.Dir = dir
-	if output, err := mvn.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("fetch RocketMQ with Maven: %w\n%s", err, output)
-	}
-	// Only a complete set of jars gets the name that is looked for.
-	if err := os.Rename(part, jars); err != nil {
-		return "", fmt.Errorf("fetch RocketMQ: %w", err)
-	}
-	return jars, nil
-}
 
 // brokerConfig is a broker.conf with RocketMQ's defaults but for addresses,
 // paths and the flush.
@@ -95,14 +57,4 @@ func (o *Options) startRocketMQ(ctx context.Context, i *instance, at place) (tim
 	heap := fmt.Sprintf(" -Xms%s -Xmx%s", o.Heap, o.Heap)
 	began := time.Now()
 	return began, i.add("broker.out", o.java(at.dir, brokerOptions+heap, "org.apache.rocketmq.broker.BrokerStartup", brokerFile)...)
-}
-
-// javaVersion is the first line of what java tells about itself.
-func javaVersion(ctx context.Context) (string, error) {
-	output, err := exec.CommandContext(ctx, "java", "-version").CombinedOutput()
-	if err != nil {
-		return "", fmt.Errorf("run java: %w: install a Java runtime, or leave rocketmq out of --servers", err)
-	}
-	line, _, _ := strings.Cut(string(output), "\n")
-	return strings.TrimSpace(line), nil
 }

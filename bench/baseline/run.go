@@ -17,6 +17,7 @@ import (
 	"github.com/apogeemq/apogee/bench/due"
 	"github.com/apogeemq/apogee/bench/e2e"
 	"github.com/apogeemq/apogee/bench/load"
+	"github.com/apogeemq/apogee/bench/rocketmq"
 )
 
 // Options of a run.
@@ -132,14 +133,14 @@ func (r *runner) prepare(ctx context.Context, results *Results) error {
 		results.Servers = append(results.Servers, c.name)
 		switch c.name {
 		case RocketMQ:
-			java, err := javaVersion(ctx)
+			java, err := rocketmq.JavaVersion(ctx)
 			if err != nil {
 				return err
 			}
-			if o.jars, err = fetchRocketMQ(ctx, o.Cache); err != nil {
+			if o.jars, err = rocketmq.Fetch(ctx, o.Cache); err != nil {
 				return err
 			}
-			results.Software = append(results.Software, fmt.Sprintf("Apache RocketMQ %s with its defaults but for flushDiskType, %s heap, G1, %s", rocketMQVersion, o.Heap, java))
+			results.Software = append(results.Software, fmt.Sprintf("Apache RocketMQ %s with its defaults but for flushDiskType, %s heap, G1, %s", rocketmq.Version, o.Heap, java))
 		case Apogee:
 			if _, err := os.Stat(o.Apogee); err != nil {
 				return fmt.Errorf("run baseline: %w: build Apogee first, or leave apogee out of --servers", err)

@@ -1,4 +1,4 @@
-package baseline
+package report
 
 import (
 	"bytes"
@@ -8,56 +8,57 @@ import (
 	"os"
 )
 
-const (
-	beginMark = "<!-- baseline:begin -->"
-	endMark   = "<!-- baseline:end -->"
-)
+// Block is a part of a Markdown document that a command writes. It stands
+// between two comments with its name.
+type Block string
 
-// ErrMarks says that a document has no place for the table.
-var ErrMarks = errors.New("the document needs one " + beginMark + " and after it one " + endMark)
+func (b Block) begin() string { return "<!-- " + string(b) + ":begin -->" }
+func (b Block) end() string   { return "<!-- " + string(b) + ":end -->" }
 
-// replaceBlock puts block between the marks of a document.
-func replaceBlock(document []byte, block string) ([]byte, error) {
-	begin, end := bytes.Index(document, []byte(beginMark)), bytes.Index(document, []byte(endMark))
-	if begin < 0 || end < begin || bytes.Count(document, []byte(beginMark)) != 1 || bytes.Count(document, []byte(endMark)) != 1 {
-		return nil, ErrMarks
+// ErrMarks says that a document has no place for a block.
+var ErrMarks = errors.New("the document has no place for the block")
+
+// replace puts text between the marks of a document.
+func (b Block) replace(document []byte, text string) ([]byte, error) {
+	begin, end := bytes.Index(document, []byte(b.begin())), bytes.Index(document, []byte(b.end()))
+	if begin < 0 || end < begin || bytes.Count(document, []byte(b.begin())) != 1 || bytes.Count(document, []byte(b.end())) != 1 {
+		return nil, fmt.Errorf("%w: it needs one %s and after it one %s", ErrMarks, b.begin(), b.end())
 	}
-	var b bytes.Buffer
-	b.Write(document[:begin+len(beginMark)])
-	b.WriteString("\n\n" + block + "\n")
-	b.Write(document[end:])
-	return b.Bytes(), nil
+	var out bytes.Buffer
+	out.Write(document[:begin+len(b.begin())])
+	out.WriteString("\n\n" + text + "\n")
+	out.Write(document[end:])
+	return out.Bytes(), nil
 }
 
-// checkDocument finds out before a long run whether its result can be written.
-func checkDocument(path string) error {
-	_, err := updated(path, "")
+// Check finds out before a long run whether its result can be written.
+func (b Block) Check(path string) error {
+	_, err := b.updated(path, "")
 	return err
 }
 
-func updated(path, block string) ([]byte, error) {
+func (b Block) updated(path, text string) ([]byte, error) {
 	document, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		document, err = []byte("# Benchmarks\n\n"+beginMark+"\n"+endMark+"\n"), nil
+		document, err = []byte("# Benchmarks\n\n"+b.begin()+"\n"+b.end()+"\n"), nil
 	}
 	if err == nil {
-		document, err = replaceBlock(document, block)
+		document, err = b.replace(document, text)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("write the table into %s: %w", path, err)
+		return nil, fmt.Errorf("write the %s into %s: %w", b, path, err)
 	}
 	return document, nil
 }
 
-// updateDocument writes the block into the document, which is created when
-// there is none.
-func updateDocument(path, block string) error {
-	document, err := updated(path, block)
+// Update writes the block into a document, which is created when there is none.
+func (b Block) Update(path, text string) error {
+	document, err := b.updated(path, text)
 	if err != nil {
 		return err
 	}
 	if err := os.WriteFile(path, document, 0o644); err != nil {
-		return fmt.Errorf("write the table: %w", err)
+		return fmt.Errorf("write the %s: %w", b, err)
 	}
 	return nil
 }
