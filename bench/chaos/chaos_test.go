@@ -106,12 +106,23 @@ func TestAnInterruptedRunLeavesNoProcessBehind(t *testing.T) {
 	}
 }
 
+func TestAShortRunOfAGroupWithKillsAndPartitionsKeepsItsPromises(t *testing.T) {
+	t.Parallel()
+	out, err := chaos(t, "--topology", "group", "--duration", "3s", "--faults", "kill,transfer,partition,majority").CombinedOutput()
+	t.Logf("%s", out)
+	if err != nil || !bytes.Contains(out, []byte("no promise was broken")) {
+		t.Error(err)
+	}
+}
+
 func TestASeedRepeatsThePlan(t *testing.T) {
 	t.Parallel()
-	topology, err := cluster.TopologyNamed("single")
-	if err != nil {
-		t.Fatal(err)
+	for _, topology := range cluster.Topologies {
+		samePlan(t, topology)
 	}
+}
+
+func samePlan(t *testing.T, topology cluster.Topology) {
 	plan := func(seed uint64) string {
 		c, err := cluster.Open(cluster.Options{Dir: t.TempDir(), Topology: topology, Flush: syncFlush})
 		if err != nil {

@@ -83,8 +83,8 @@ func (t *traffic) pullAll(ctx context.Context, site *brokerSite) error {
 
 func (t *traffic) pullQueue(ctx context.Context, site *brokerSite, id int) {
 	reader, next := t.readers.Add(1), int64(0)
-	for ctx.Err() == nil {
-		s, err := dial(ctx, site.address())
+	for try := 0; ctx.Err() == nil; try++ {
+		s, err := dial(ctx, site.address(try))
 		for err == nil {
 			next, err = s.pull(ctx, pullGroup, id, next, pullHold, func(r record.Record) error {
 				m, err := check.Identify(r.Body)
@@ -107,8 +107,9 @@ func (t *traffic) pullQueue(ctx context.Context, site *brokerSite, id int) {
 // asked for those of the others: what was there before a commit that was
 // confirmed must stay.
 func (t *traffic) watchOffsets(ctx context.Context, site *brokerSite) error {
-	for commits := int64(0); ctx.Err() == nil; {
-		s, err := dial(ctx, site.address())
+	commits := int64(0)
+	for try := 0; ctx.Err() == nil; try++ {
+		s, err := dial(ctx, site.address(try))
 		for err == nil && pause(ctx, commitEvery) {
 			err = t.watchOnce(ctx, s, site, &commits)
 		}

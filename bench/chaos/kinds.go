@@ -16,15 +16,20 @@ type kind struct {
 	name  string
 	nodes int // that it needs
 	// plan draws what will happen and tells it in a few words.
-	plan func(f *field) (text string, strike func(context.Context) error)
+	plan func(f *field) (text string, strike strike)
 }
+
+// strike does what was planned to the node that the target turned out to be.
+type strike func(ctx context.Context, n *cluster.Node) error
 
 // field is where a fault strikes.
 type field struct {
 	random  *rand.Rand
 	cluster *cluster.Cluster
-	node    *cluster.Node // chosen by the seed
+	target  target
 	medium  func() (cluster.Medium, uint64)
+	// serves waits until the cluster takes messages.
+	serves func(ctx context.Context, after string) bool
 }
 
 // kinds are all kinds. A strike returns when its fault is over and what it
@@ -44,74 +49,81 @@ var kinds = []kind{
 	{"full-disk", 1, planFullDisk},
 	{"broken-disk", 1, planBrokenDisk},
 	{"clock", 1, planClock},
+	{"partition", 3, planPartition},
+	{"slow-peer", 3, planSlowPeer},
+	{"absent", 3, planAbsent},
+	{"majority", 3, planMajority},
+	{"old-image", 3, planOldImage},
+	{"replace", 3, planReplace},
+	{"transfer", 3, planTransfer},
 }
 
 // restart starts the node's process again and waits until it serves.
-func (f *field) restart(ctx context.Context, n *cluster.Node, m cluster.Medium, seed uint64) error {
+func restart(ctx context.Context, n *cluster.Node, m cluster.Medium, seed uint64) error {
 	if err := n.Launch(m, seed); err != nil {
 		return err
 	}
 	return n.AwaitReady(ctx)
 }
 
-func planKill(f *field) (string, func(context.Context) error) {
+func planKill(f *field) (string, strike) {
 	down := between(f.random, 0, 1500*time.Millisecond)
 	m, seed := f.medium()
-	text := fmt.Sprintf("kill -9 of node %d, which stores on %s, back on %s after %v", f.node.Index(), f.node.Medium(), m, down)
-	return text, func(ctx context.Context) error {
-		if err := f.node.Kill(); err != nil {
+	text := fmt.Sprintf("kill -9 of %v, back on %s after %v", f.target, m, down)
+	return text, func(ctx context.Context, n *cluster.Node) error {
+		if err := n.Kill(); err != nil {
 			return err
 		}
 		pause(ctx, down)
-		return f.restart(ctx, f.node, m, seed)
+		return restart(ctx, n, m, seed)
 	}
 }
 
-func planKillTwice(f *field) (string, func(context.Context) error) {
+func planKillTwice(f *field) (string, strike) {
 	times := 1 + f.random.IntN(3)
 	var after []time.Duration
 	for range times {
 		after = append(after, between(f.random, 0, 80*time.Millisecond))
 	}
 	m, seed := f.medium()
-	text := fmt.Sprintf("kill -9 of node %d, which stores on %s, and again %v after its starts, back on %s", f.node.Index(), f.node.Medium(), after, m)
-	return text, func(ctx context.Context) error {
+	text := fmt.Sprintf("kill -9 of %v, and again %v after its starts, back on %s", f.target, after, m)
+	return text, func(ctx context.Context, n *cluster.Node) error {
 		for _, d := range after {
-			if err := errors.Join(f.node.Kill(), f.node.Launch(m, seed)); err != nil {
+			if err := errors.Join(n.Kill(), n.Launch(m, seed)); err != nil {
 				return err
 			}
 			pause(ctx, d)
 		}
-		if err := f.node.Kill(); err != nil {
+		if err := n.Kill(); err != nil {
 			return err
 		}
-		return f.restart(ctx, f.node, m, seed)
+		return restart(ctx, n, m, seed)
 	}
 }
 
-func planStop(f *field) (string, func(context.Context) error) {
+func planStop(f *field) (string, strike) {
 	m, seed := f.medium()
-	text := fmt.Sprintf("SIGTERM to node %d, back on %s", f.node.Index(), m)
-	return text, func(ctx context.Context) error {
-		if err := f.node.Terminate(ctx); err != nil {
+	text := fmt.Sprintf("SIGTERM to %v, back on %s", f.target, m)
+	return text, func(ctx context.Context, n *cluster.Node) error {
+		if err := n.Terminate(ctx); err != nil {
 			return err
 		}
-		return f.restart(ctx, f.node, m, seed)
+		return restart(ctx, n, m, seed)
 	}
 }
 
-func planPause(f *field) (string, func(context.Context) error) {
+func planPause(f *field) (string, strike) {
 	length := between(f.random, 50*time.Millisecond, 6*time.Second)
-	return fmt.Sprintf("SIGSTOP of node %d for %v", f.node.Index(), length), func(ctx context.Context) error {
-		if err := f.node.Pause(); err != nil {
+	return fmt.Sprintf("SIGSTOP of %v for %v", f.target, length), func(ctx context.Context, n *cluster.Node) error {
+		if err := n.Pause(); err != nil {
 			return err
 		}
 		pause(ctx, length)
-		return f.node.Resume()
+		return n.Resume()
 	}
 }
 
-func planColdStart(f *field) (string, func(context.Context) error) {
+func planColdStart(f *field) (string, strike) {
 	type life struct {
 		medium cluster.Medium
 		seed   uint64
@@ -122,7 +134,7 @@ func planColdStart(f *field) (string, func(context.Context) error) {
 		lives = append(lives, life{m, seed})
 	}
 	down := between(f.random, 0, time.Second)
-	return fmt.Sprintf("kill -9 of all nodes, back after %v", down), func(ctx context.Context) error {
+	return fmt.Sprintf("kill -9 of all nodes, back after %v", down), func(ctx context.Context, _ *cluster.Node) error {
 		var err error
 		for _, n := range f.cluster.Nodes() {
 			err = errors.Join(err, n.Kill())
@@ -142,52 +154,53 @@ func planColdStart(f *field) (string, func(context.Context) error) {
 }
 
 // spoil gives the node's links a condition for a while.
-func (f *field) spoil(ctx context.Context, there, back link.Condition, length time.Duration) {
-	for _, l := range []*link.Link{f.node.Clients(), f.node.Names()} {
+func spoil(ctx context.Context, n *cluster.Node, there, back link.Condition, length time.Duration) {
+	for _, l := range n.Outside() {
 		l.Set(there, back)
 	}
 	pause(ctx, length)
-	for _, l := range []*link.Link{f.node.Clients(), f.node.Names()} {
+	for _, l := range n.Outside() {
 		l.Set(link.Condition{}, link.Condition{})
 	}
 }
 
-func planCut(f *field) (string, func(context.Context) error) {
+func planCut(f *field) (string, strike) {
 	length := between(f.random, 50*time.Millisecond, 6*time.Second)
 	way := f.random.IntN(3)
 	reset := f.random.IntN(2) == 0
-	text := fmt.Sprintf("the link to node %d is cut for %v (%s)", f.node.Index(), length, [...]string{"both ways", "requests only", "answers only"}[way])
+	text := fmt.Sprintf("the links of clients to %v are cut for %v (%s)", f.target, length, [...]string{"both ways", "requests only", "answers only"}[way])
 	if reset {
 		text += ", then reset"
 	}
-	return text, func(ctx context.Context) error {
-		f.spoil(ctx, link.Condition{Cut: way != 2}, link.Condition{Cut: way != 1}, length)
+	return text, func(ctx context.Context, n *cluster.Node) error {
+		spoil(ctx, n, link.Condition{Cut: way != 2}, link.Condition{Cut: way != 1}, length)
 		if reset {
-			f.node.Clients().Reset()
-			f.node.Names().Reset()
+			for _, l := range n.Outside() {
+				l.Reset()
+			}
 		}
 		return nil
 	}
 }
 
-func planSlowLink(f *field) (string, func(context.Context) error) {
+func planSlowLink(f *field) (string, strike) {
 	length := between(f.random, 500*time.Millisecond, 4*time.Second)
 	c := link.Condition{Delay: between(f.random, time.Millisecond, 300*time.Millisecond), BytesPerSecond: 20_000 << f.random.IntN(8)}
-	return fmt.Sprintf("the link to node %d is slow for %v: %v", f.node.Index(), length, c), func(ctx context.Context) error {
-		f.spoil(ctx, c, c, length)
+	return fmt.Sprintf("the links of clients to %v are slow for %v: %v", f.target, length, c), func(ctx context.Context, n *cluster.Node) error {
+		spoil(ctx, n, c, c, length)
 		return nil
 	}
 }
 
-func planReset(f *field) (string, func(context.Context) error) {
+func planReset(f *field) (string, strike) {
 	length := between(f.random, 0, time.Second)
-	return fmt.Sprintf("connections to node %d are reset and refused for %v", f.node.Index(), length), func(ctx context.Context) error {
-		for _, l := range []*link.Link{f.node.Clients(), f.node.Names()} {
+	return fmt.Sprintf("connections to %v are reset and refused for %v", f.target, length), func(ctx context.Context, n *cluster.Node) error {
+		for _, l := range n.Outside() {
 			l.Refuse(true)
 			l.Reset()
 		}
 		pause(ctx, length)
-		for _, l := range []*link.Link{f.node.Clients(), f.node.Names()} {
+		for _, l := range n.Outside() {
 			l.Refuse(false)
 		}
 		return nil

@@ -109,13 +109,13 @@ func officialStatus(s primitive.SendStatus) check.Status {
 // the other: each connection is a writer of its own.
 func (t *traffic) lines(ctx context.Context, s *source, site *brokerSite) error {
 	ticks := pace(ctx, t.rate)
-	for ctx.Err() == nil {
-		session, err := dial(ctx, site.address())
+	for try := 0; ctx.Err() == nil; try++ {
+		session, err := dial(ctx, site.address(try))
 		if err != nil {
 			pause(ctx, reconnectTime)
 			continue
 		}
-		l := &line{writer: s.writer(1, true), site: site, session: session, room: make(chan struct{}, linesInFlight)}
+		l := &line{writer: s.writer(1, true), site: site, session: session, room: make(chan struct{}, linesInFlight), lost: make(chan struct{}, 1)}
 		l.run(ctx, ticks)
 		session.close()
 		pause(ctx, reconnectTime)
@@ -129,6 +129,7 @@ type line struct {
 	site    *brokerSite
 	session *session
 	room    chan struct{} // one for each request in flight
+	lost    chan struct{} // the broker can't serve: another replica may
 }
 
 // run sends until the connection or the load ends. A line whose answers stay
@@ -141,12 +142,16 @@ func (l *line) run(ctx context.Context, ticks <-chan struct{}) {
 			return
 		case <-l.session.client.Done():
 			return
+		case <-l.lost:
+			return
 		case l.room <- struct{}{}:
 		}
 		select {
 		case <-ctx.Done():
 			<-l.room
 			l.drain()
+			return
+		case <-l.lost:
 			return
 		case <-l.session.client.Done():
 			return
@@ -177,7 +182,14 @@ func (l *line) send() bool {
 		Header: fields("a", "chaos-lines", "b", topic, "c", "TBW102", "d", strconv.Itoa(topicQueues), "e", strconv.Itoa(id), "f", "0",
 			"g", strconv.FormatInt(time.Now().UnixMilli(), 10), "h", "0", "i", "", "j", "0", "k", "false", "m", "false")}
 	err := l.session.client.Go(request, func(reply *remoting.Command, err error) {
-		l.end(l.outcome(m, reply, err))
+		ended := l.outcome(m, reply, err)
+		l.end(ended)
+		if ended.Code == remoting.ResponseServiceNotAvailable && len(l.site.addresses) > 1 {
+			select {
+			case l.lost <- struct{}{}:
+			default:
+			}
+		}
 		<-l.room
 	})
 	if err != nil {

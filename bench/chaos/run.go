@@ -154,8 +154,8 @@ func (r *run) live(ctx context.Context) error {
 func (r *run) prepare(ctx context.Context) error {
 	var sites []*brokerSite
 	for i, b := range r.cluster.Brokers() {
-		sites = append(sites, &brokerSite{name: b.Name, number: i, address: b.Address})
-		s, err := dial(ctx, b.Address())
+		sites = append(sites, &brokerSite{name: b.Name, number: i, addresses: b.Addresses})
+		s, err := dial(ctx, b.Addresses[0])
 		if err != nil {
 			return fmt.Errorf("reach broker %s: %w", b.Name, err)
 		}
@@ -190,9 +190,16 @@ func (r *run) medium() (cluster.Medium, uint64) {
 // draw draws a fault and the time of calm after it.
 func (r *run) draw(number uint32) (text string, strike func(context.Context) error, calm time.Duration) {
 	random := draws(r.options.Seed, drawFault<<32+uint64(number))
-	f := &field{random: random, cluster: r.cluster, medium: r.medium}
-	f.node = r.cluster.Nodes()[random.IntN(len(r.cluster.Nodes()))]
-	text, strike = r.kinds[random.IntN(len(r.kinds))].plan(f)
+	f := &field{random: random, cluster: r.cluster, medium: r.medium, serves: r.serves, target: drawTarget(random, r.cluster)}
+	text, planned := r.kinds[random.IntN(len(r.kinds))].plan(f)
+	strike = func(ctx context.Context) error {
+		n, err := f.target.find(ctx, r.cluster)
+		if err != nil {
+			return err
+		}
+		r.say("    which is node %d, on %s", n.Index(), n.Medium())
+		return planned(ctx, n)
+	}
 	return text, strike, between(random, 100*time.Millisecond, 2*time.Second)
 }
 
@@ -207,7 +214,6 @@ func (r *run) suffer(ctx context.Context) error {
 		r.say("%s", text)
 		r.recorder.Record(check.Event{Kind: check.FaultBegan, Fault: number, Text: text})
 		err := strike(ctx)
-		r.recorder.Record(check.Event{Kind: check.FaultEnded, Fault: number})
 		if ctx.Err() != nil {
 			break
 		}
@@ -218,6 +224,7 @@ func (r *run) suffer(ctx context.Context) error {
 		if !r.serves(ctx, text) {
 			break
 		}
+		r.recorder.Record(check.Event{Kind: check.FaultEnded, Fault: number}) // a group may settle only after the strike
 		pause(ctx, calm)
 	}
 	r.cluster.Heal()
@@ -261,12 +268,8 @@ func (r *run) conclude(ctx context.Context) error {
 	}
 	endPush()
 	r.recorder.Record(check.Event{Kind: check.Drained})
-	for _, site := range r.traffic.sites {
-		for replica, address := range r.cluster.Copies(site.number) {
-			if err := r.traffic.readBack(ctx, site, uint32(replica), address); err != nil {
-				r.broken("%v", err)
-			}
-		}
+	if err := r.readBack(ctx); err != nil {
+		r.broken("%v", err)
 	}
 	return r.inspect(ctx)
 }

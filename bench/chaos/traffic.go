@@ -11,10 +11,13 @@ import (
 
 // brokerSite is one broker of the cluster as its clients know it.
 type brokerSite struct {
-	name    string
-	number  int           // queues of it begin at number × check.QueuesEach
-	address func() string // of the one that takes requests
+	name      string
+	number    int      // queues of it begin at number × check.QueuesEach
+	addresses []string // of its replicas, each of which takes requests
 }
+
+// address is where to go at a try: to one replica after the other.
+func (b *brokerSite) address(try int) string { return b.addresses[try%len(b.addresses)] }
 
 func (b *brokerSite) queue(id int) check.Queue { return check.Queue(b.number*check.QueuesEach + id) }
 

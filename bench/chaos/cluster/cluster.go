@@ -18,6 +18,7 @@ type Options struct {
 	Flush     string   // flushDiskType
 	Settings  []string // key=value, added for all nodes
 	FirstPort int      // of the ports that are taken; 0 finds free ones
+	Plain     bool     // no links, and processes that can't be broken from outside
 	// Died is called when a process ends that nobody ended.
 	Died func(node int, cause error)
 }
@@ -55,7 +56,7 @@ func (c *Cluster) Flush() string { return c.options.Flush }
 func (c *Cluster) Nameservers() []string {
 	var list []string
 	for _, n := range c.nodes {
-		list = append(list, n.names.Address())
+		list = append(list, fmt.Sprintf("%s:%d", n.host(), n.ports.nameserver()))
 	}
 	return list
 }
@@ -79,7 +80,7 @@ func (c *Cluster) Start(ctx context.Context, medium func() (Medium, uint64)) err
 // Heal makes all links whole.
 func (c *Cluster) Heal() {
 	for _, n := range c.nodes {
-		for _, l := range []*link.Link{n.clients, n.names} {
+		for _, l := range n.all() {
 			l.Refuse(false)
 			l.Set(link.Condition{}, link.Condition{})
 		}
@@ -91,10 +92,8 @@ func (c *Cluster) Close() error {
 	var err error
 	for _, n := range c.nodes {
 		err = errors.Join(err, n.Kill())
-		for _, l := range []*link.Link{n.clients, n.names} {
-			if l != nil {
-				l.Close()
-			}
+		for _, l := range n.all() {
+			l.Close()
 		}
 	}
 	return err

@@ -4,17 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"net/http"
+	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
 	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
 
-	"github.com/apogeemq/apogee/bench/chaos/link"
 	"github.com/apogeemq/apogee/bench/process"
 )
 
@@ -23,8 +20,7 @@ type Node struct {
 	cluster *Cluster
 	index   int
 	ports   ports
-	clients *link.Link // to the broker
-	names   *link.Link // to its nameserver
+	links   links
 
 	life   *life // nil before the first
 	medium Medium
@@ -39,57 +35,63 @@ type life struct {
 const (
 	readyTime    = 60 * time.Second
 	readyPoll    = 5 * time.Millisecond
-	controlTime  = 5 * time.Second
 	terminateMax = 40 * time.Second
 )
 
 // Index is the node's number.
 func (n *Node) Index() int { return n.index }
 
+// Name is what its group calls the node.
+func (n *Node) Name() string { return fmt.Sprintf("n%d", n.index) }
+
 // Medium is what the last process of the node was started on.
 func (n *Node) Medium() Medium { return n.medium }
 
-// Clients is the link between clients and the broker.
-func (n *Node) Clients() *link.Link { return n.clients }
+// PID is the id of the node's process.
+func (n *Node) PID() int { return n.life.PID() }
 
-// Names is the link between clients and the nameserver.
-func (n *Node) Names() *link.Link { return n.names }
+// Direct is the address of a broker of the node, past the links.
+func (n *Node) Direct(broker int) string { return onLoopback(n.ports.broker(broker)) }
 
-// Direct is the broker's own address, past the link.
-func (n *Node) Direct() string { return fmt.Sprintf("127.0.0.1:%d", n.ports.broker()) }
+// Peer is the node's address for replication.
+func (n *Node) Peer() string { return onLoopback(n.ports.replication()) }
 
-// LogFolder is where the node's log is.
-func (n *Node) LogFolder() string { return filepath.Join(n.dataDir(), "log") }
+func onLoopback(port int) string { return fmt.Sprintf("127.0.0.1:%d", port) }
 
-func (n *Node) dir() string     { return n.cluster.options.Dir }
-func (n *Node) dataDir() string { return filepath.Join(n.dir(), fmt.Sprintf("node%d", n.index)) }
-func (n *Node) logName() string { return fmt.Sprintf("node%d.log", n.index) }
-func (n *Node) logPath() string { return filepath.Join(n.dir(), n.logName()) }
-func (n *Node) host() string    { return fmt.Sprintf("127.0.1.%d", n.index+1) }
-
-// openLinks finds ports and opens the links to them.
-func (n *Node) openLinks() error {
-	const tries = 20
-	var err error
-	for range tries {
-		if n.ports, err = freePorts(n.cluster.options.FirstPort, n.index, n.host()); err != nil {
-			return err
-		}
-		n.clients, err = link.Listen(fmt.Sprintf("%s:%d", n.host(), n.ports.broker()), n.Direct())
-		if err == nil {
-			n.names, err = link.Listen(fmt.Sprintf("%s:%d", n.host(), n.ports.nameserver()), fmt.Sprintf("127.0.0.1:%d", n.ports.nameserver()))
-		}
-		if err == nil {
-			return nil
-		}
+// LogFolders are where the node's logs are.
+func (n *Node) LogFolders() ([]string, error) {
+	found, err := filepath.Glob(filepath.Join(n.dataDir(), "log"))
+	if err == nil && len(found) == 0 {
+		found, err = filepath.Glob(filepath.Join(n.dataDir(), "*", "log"))
 	}
-	return err
+	if err == nil && len(found) == 0 {
+		err = fmt.Errorf("node %d has no log below %s", n.index, n.dataDir())
+	}
+	return found, err
+}
+
+func (n *Node) dir() string      { return n.cluster.options.Dir }
+func (n *Node) dataDir() string  { return filepath.Join(n.dir(), fmt.Sprintf("node%d", n.index)) }
+func (n *Node) imageDir() string { return filepath.Join(n.dir(), fmt.Sprintf("image%d", n.index)) }
+func (n *Node) logName() string  { return fmt.Sprintf("node%d.log", n.index) }
+func (n *Node) logPath() string  { return filepath.Join(n.dir(), n.logName()) }
+
+// host is the address that clients are told.
+func (n *Node) host() string {
+	if n.cluster.options.Plain {
+		return "127.0.0.1"
+	}
+	return fmt.Sprintf("127.0.1.%d", n.index+1)
 }
 
 // Launch starts a process and returns at once.
 func (n *Node) Launch(m Medium, seed uint64) error {
 	arguments := append([]string{n.cluster.options.Binary}, n.cluster.arguments(n.index)...)
-	p, err := process.Start(n.dir(), n.logName(), m.environment(seed), arguments...)
+	var environment []string
+	if !n.cluster.options.Plain {
+		environment = append(m.environment(seed), n.cluster.detours(n.index)...)
+	}
+	p, err := process.Start(n.dir(), n.logName(), environment, arguments...)
 	if err != nil {
 		return err
 	}
@@ -112,7 +114,7 @@ func (n *Node) AwaitReady(ctx context.Context) error {
 	ticker := time.NewTicker(readyPoll)
 	defer ticker.Stop()
 	for {
-		if n.ask(ctx, http.MethodGet, "readyz", "") == nil {
+		if n.isReady(ctx) {
 			return nil
 		}
 		select {
@@ -167,46 +169,49 @@ func (n *Node) Pause() error { return n.life.Signal(unix.SIGSTOP) }
 // Resume lets the process go on.
 func (n *Node) Resume() error { return n.life.Signal(unix.SIGCONT) }
 
-// BreakDisk replaces the rules of the process's disk; see package faultdisk.
-// What hung because of older rules goes on. No rules heal the disk.
-func (n *Node) BreakDisk(ctx context.Context, rules string) error {
-	return n.ask(ctx, http.MethodPut, "debug/faults/disk", rules)
-}
-
-// ShiftClock sets the process's clock so much ahead of the machine's.
-func (n *Node) ShiftClock(ctx context.Context, by time.Duration) error {
-	return n.ask(ctx, http.MethodPut, "debug/faults/clock", by.String())
-}
-
-var httpClient = &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
-
-// ask sends a request to the operators' port.
-func (n *Node) ask(ctx context.Context, method, path, body string) error {
-	ctx, cancel := context.WithTimeout(ctx, controlTime)
-	defer cancel()
-	url := fmt.Sprintf("http://127.0.0.1:%d/%s", n.ports.admin(), path)
-	request, err := http.NewRequestWithContext(ctx, method, url, strings.NewReader(body))
-	if err != nil {
-		return fmt.Errorf("ask node %d: %w", n.index, err)
-	}
-	reply, err := httpClient.Do(request)
-	if err != nil {
-		return fmt.Errorf("ask node %d: %w", n.index, err)
-	}
-	defer reply.Body.Close()
-	text, _ := io.ReadAll(io.LimitReader(reply.Body, 1<<10))
-	if reply.StatusCode != http.StatusOK {
-		return fmt.Errorf("ask node %d for /%s: %s: %s", n.index, path, reply.Status, strings.TrimSpace(string(text)))
+// Empty removes everything that the node has stored. The process must not run.
+func (n *Node) Empty() error {
+	if err := os.RemoveAll(n.dataDir()); err != nil {
+		return fmt.Errorf("empty node %d: %w", n.index, err)
 	}
 	return nil
 }
 
-// Verify reads the node's log folder with the binary's own tool. The process
+// Image keeps a copy of everything that the node has stored, in place of the
+// one before. The process must not run.
+func (n *Node) Image() error {
+	err := os.RemoveAll(n.imageDir())
+	if err == nil {
+		err = os.CopyFS(n.imageDir(), os.DirFS(n.dataDir()))
+	}
+	if err != nil {
+		return fmt.Errorf("copy the disk of node %d: %w", n.index, err)
+	}
+	return nil
+}
+
+// Restore puts the copy in the place of what the node has stored. The process
+// must not run.
+func (n *Node) Restore() error {
+	err := os.RemoveAll(n.dataDir())
+	if err == nil {
+		err = os.Rename(n.imageDir(), n.dataDir())
+	}
+	if err != nil {
+		return fmt.Errorf("restore the disk of node %d: %w", n.index, err)
+	}
+	return nil
+}
+
+// Verify reads the node's log folders with the binary's own tool. The process
 // must not run.
 func (n *Node) Verify(ctx context.Context) error {
-	out, err := exec.CommandContext(ctx, n.cluster.options.Binary, "log", "verify", n.LogFolder()).CombinedOutput()
-	if err != nil {
-		return fmt.Errorf("verify the log of node %d: %w", n.index, errors.Join(err, errors.New(string(out))))
+	folders, err := n.LogFolders()
+	for _, folder := range folders {
+		out, failed := exec.CommandContext(ctx, n.cluster.options.Binary, "log", "verify", folder).CombinedOutput()
+		if failed != nil {
+			err = errors.Join(err, fmt.Errorf("verify the log of node %d: %w: %s", n.index, failed, out))
+		}
 	}
-	return nil
+	return err
 }

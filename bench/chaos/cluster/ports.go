@@ -10,16 +10,23 @@ import (
 // ports are the ports of a node, by the first.
 type ports int
 
-func (p ports) nameserver() int { return int(p) + 1 }
-func (p ports) broker() int     { return int(p) + 2 } // which also opens the one 2 below
-func (p ports) admin() int      { return int(p) + 3 }
+func (p ports) nameserver() int  { return int(p) + 1 }
+func (p ports) admin() int       { return int(p) + 3 }
+func (p ports) replication() int { return int(p) + 4 }
+
+// broker is where the broker with a number listens; the port 2 below is open as
+// well.
+func (p ports) broker(number int) int { return int(p) + 2 + brokerPortsApart*number }
+
+// brokerPortsApart is the distance between the brokers of a process.
+const brokerPortsApart = 10
 
 // Ports that a node may take: above RocketMQ's own, below those that systems
 // give to outgoing connections.
 const (
 	portFirst = 20000
 	portLast  = 31999
-	portsEach = 8
+	portsEach = 24
 )
 
 // freePorts finds ports that nobody listens on, from first on, or anywhere when

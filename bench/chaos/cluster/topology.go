@@ -10,6 +10,7 @@ import (
 type Topology struct {
 	Name     string
 	Nodes    int
+	Brokers  int // names that clients know
 	Replicas int // of each message
 	// settings are what a node is told besides where its files and ports are.
 	settings func(c *Cluster, node int) []string
@@ -17,7 +18,34 @@ type Topology struct {
 
 // Topologies are those that there are.
 var Topologies = []Topology{
-	{Name: "single", Nodes: 1, Replicas: 1, settings: func(*Cluster, int) []string { return nil }},
+	{Name: "single", Nodes: 1, Brokers: 1, Replicas: 1, settings: func(*Cluster, int) []string { return nil }},
+	{Name: "group", Nodes: 3, Brokers: 1, Replicas: 3, settings: groupSettings},
+}
+
+// groupSettings make all nodes one quorum group.
+func groupSettings(c *Cluster, node int) []string {
+	return []string{"enableDLegerCommitLog=true", "dLegerGroup=" + brokerName, "dLegerPeers=" + c.peers(), "dLegerSelfId=" + c.nodes[node].Name(),
+		"namesrvAddr=" + c.otherNameservers(node)}
+}
+
+// peers are all nodes as the settings name them.
+func (c *Cluster) peers() string {
+	var list []string
+	for _, n := range c.nodes {
+		list = append(list, n.Name()+"-"+n.Peer())
+	}
+	return strings.Join(list, ";")
+}
+
+// otherNameservers are those beside a node's own.
+func (c *Cluster) otherNameservers(node int) string {
+	var list []string
+	for _, n := range c.nodes {
+		if n.index != node {
+			list = append(list, onLoopback(n.ports.nameserver()))
+		}
+	}
+	return strings.Join(list, ";")
 }
 
 // TopologyNamed finds a topology.
@@ -62,7 +90,8 @@ func (c *Cluster) arguments(node int) []string {
 	arguments := []string{"server"}
 	for _, pair := range slices.Concat([]string{
 		"storePathRootDir=" + n.dataDir(),
-		fmt.Sprintf("listenPort=%d", n.ports.broker()),
+		"brokerName=" + brokerName,
+		fmt.Sprintf("listenPort=%d", n.ports.broker(0)),
 		fmt.Sprintf("namesrvListenPort=%d", n.ports.nameserver()),
 		fmt.Sprintf("adminListenPort=%d", n.ports.admin()),
 		"brokerIP1=" + n.host(),
@@ -77,24 +106,27 @@ func (c *Cluster) arguments(node int) []string {
 	return arguments
 }
 
+// brokerName is the name of a broker, or what those of several begin with.
+const brokerName = "broker-a"
+
 // Broker is a broker name that clients know, with its replicas.
 type Broker struct {
-	Name string
-	// Address is where clients reach the one that takes requests. It may be
-	// called at any time.
-	Address func() string
+	Name      string
+	Addresses []string // where clients reach its replicas
 }
 
 // Brokers are the brokers of the cluster, by their numbers.
 func (c *Cluster) Brokers() []Broker {
-	return []Broker{{Name: "broker-a", Address: c.nodes[0].clients.Address}}
-}
-
-// Copies are the addresses, past the links, of all replicas of a broker.
-func (c *Cluster) Copies(int) []string {
-	var list []string
-	for _, n := range c.nodes {
-		list = append(list, n.Direct())
+	var list []Broker
+	for number := range c.options.Topology.Brokers {
+		b := Broker{Name: brokerName}
+		if c.options.Topology.Brokers > 1 {
+			b.Name += "-" + c.nodes[number].Name()
+		}
+		for _, n := range c.nodes {
+			b.Addresses = append(b.Addresses, fmt.Sprintf("%s:%d", n.host(), n.ports.broker(number)))
+		}
+		list = append(list, b)
 	}
 	return list
 }
