@@ -124,7 +124,7 @@ func TestWrongValuesAreNamedWithKeyValueAndWhatIsAllowed(t *testing.T) {
 		"maxMessageSize=99999999999":         "use 1024 to 15728640",
 		"waitTimeMillsInSendQueue=-1":        "use 1 to 60000 (milliseconds)",
 		"offsetCommitIntervalMs=0":           "use 1 to 60000 (milliseconds)",
-		"storePathRootDir=a\x00b":            "use 1 to 255 characters",
+		"storePathRootDir=a\x00b":            "use folders with , between several",
 		"serverChannelMaxIdleTimeSeconds=1h": "use 1 to 86400 (seconds)",
 	} {
 		_, err := Load("", []string{pair})
