@@ -141,6 +141,7 @@ func (e *Engine) openLog() (commitlog.Recovery, error) {
 	if err := e.opts.Admit(l); err != nil {
 		return r, errors.Join(err, l.Close())
 	}
+	r.End, _, r.Position = l.End() // Admit may have truncated it
 	e.log = l
 	return r, nil
 }

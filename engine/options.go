@@ -33,7 +33,8 @@ type Options struct {
 	// Log opens the log. Source and OnMarks are set by the engine, and Policy
 	// unless CommitAt is CommitExternal.
 	Log commitlog.Options
-	// Admit looks at the log when it is open and nothing of it is applied yet.
+	// Admit looks at the log when it is open and nothing of it is applied yet. It
+	// may truncate it.
 	// Its error ends Open. nil admits every log.
 	Admit func(*commitlog.Log) error
 	// CommitAt names the Committed mark.

@@ -45,6 +45,9 @@ const (
 // first of the peers makes one, with all of them as voters. It does so only when
 // every single one has said that it has none, as a peer that is down might be
 // the last to have the old one.
+//
+// A master founds its group alone, once every nameserver has said that it knows
+// of no other; a slave never does.
 type founding struct {
 	disk    disk.Disk
 	options *GroupOptions
@@ -62,6 +65,7 @@ func (f *founding) creation(ctx context.Context) (commitlog.Creation, error) {
 		return commitlog.Creation{}, err
 	}
 	mine := f.options.hello(node)
+	mine.Joins = f.options.MasterSlave != nil
 	answering := f.options.Network.Introduce(mine)
 	defer answering.End()
 	ask := time.NewTicker(askPeriod)
@@ -78,6 +82,10 @@ func (f *founding) creation(ctx context.Context) (commitlog.Creation, error) {
 			f.text.Info("waiting for the group: this node has no log yet", "group", f.options.Name, "noAnswerFrom", strings.Join(silent, ", "))
 		}
 		select {
+		case <-f.forced():
+			if c, decided, err := f.decide(node, answers, nil); decided || err != nil {
+				return c, err
+			}
 		case <-ctx.Done():
 			return commitlog.Creation{}, fmt.Errorf("join group %s: %w; no answer from %s", f.options.Name, ctx.Err(), strings.Join(silent, ", "))
 		case <-ask.C:
@@ -91,15 +99,38 @@ func (f *founding) ask(ctx context.Context, mine transport.Hello) (answers []tra
 		if p == f.options.Self {
 			continue
 		}
-		answer, err := f.options.Network.Ask(ctx, p.Address, mine)
-		if err != nil {
-			silent = append(silent, fmt.Sprintf("%s (%s: %v)", p.Name, p.Address, err))
-			continue
-		}
-		answer.Address = p.Address
-		answers = append(answers, answer)
+		answers, silent = f.askOne(ctx, p, mine, answers, silent)
+	}
+	kind := f.options.MasterSlave
+	if kind == nil {
+		return answers, silent
+	}
+	addresses, latest, unheard := whom(ctx, kind, f.options.Self.Address, nil)
+	silent = append(silent, unheard...)
+	for _, a := range addresses {
+		answers, silent = f.askOne(ctx, Peer{Name: "master", Address: a}, mine, answers, silent)
+	}
+	if latest > 0 && len(addresses) == 0 {
+		silent = append(silent, fmt.Sprintf("the master of term %d that nameservers have heard of", latest))
 	}
 	return answers, silent
+}
+
+func (f *founding) askOne(ctx context.Context, p Peer, mine transport.Hello, answers []transport.Hello, silent []string) ([]transport.Hello, []string) {
+	answer, err := f.options.Network.Ask(ctx, p.Address, mine)
+	if err != nil {
+		return answers, append(silent, fmt.Sprintf("%s (%s: %v)", p.Name, p.Address, err))
+	}
+	answer.Address = p.Address
+	return append(answers, answer), silent
+}
+
+// forced fires when an administrator has a master begin a new log.
+func (f *founding) forced() <-chan struct{} {
+	if kind := f.options.MasterSlave; kind != nil && !kind.Slave {
+		return kind.Forced
+	}
+	return nil
 }
 
 func (f *founding) decide(node [16]byte, answers []transport.Hello, silent []string) (c commitlog.Creation, decided bool, err error) {
@@ -117,10 +148,13 @@ func (f *founding) decide(node [16]byte, answers []transport.Hello, silent []str
 	if c.Meta.Log != (event.LogID{}) {
 		return c, true, nil
 	}
-	if len(silent) > 0 || f.options.Self != f.founder() {
+	if !f.mayFound(silent) {
 		return c, false, nil
 	}
 	servers := []raft.Server{voterAt(node, f.options.Self.Address)}
+	if f.options.MasterSlave != nil {
+		answers = nil
+	}
 	for _, a := range answers {
 		servers = append(servers, voterAt(a.Node, a.Address))
 	}
@@ -128,6 +162,13 @@ func (f *founding) decide(node [16]byte, answers []transport.Hello, silent []str
 	_, err = rand.Read(c.Meta.Log[:])
 	f.text.Info("founding the group: no peer has a log", "group", f.options.Name, "peers", len(servers))
 	return c, true, err
+}
+
+func (f *founding) mayFound(silent []string) bool {
+	if kind := f.options.MasterSlave; kind != nil {
+		return !kind.Slave && (len(silent) == 0 || kind.Force)
+	}
+	return len(silent) == 0 && f.options.Self == f.founder()
 }
 
 // founder is the peer that the settings name, else the one with the first name,

@@ -26,6 +26,7 @@ type checkpoints struct {
 	// boot stands for everything that is applied when Raft starts, so that it
 	// doesn't read the log up to there; nil afterwards. It can't be opened.
 	boot     *raft.SnapshotMeta
+	voteless raft.ServerID     // has no vote in what Raft begins with; empty for nobody
 	base     checkpoint.Header // as of the log's base when it was read
 	size     int64
 	received *raft.SnapshotMeta
@@ -45,6 +46,9 @@ func (c *checkpoints) List() ([]*raft.SnapshotMeta, error) {
 	m, err := c.baseLocked()
 	if m == nil || err != nil {
 		return nil, err
+	}
+	if c.voteless != "" {
+		m.Configuration = withoutVote(m.Configuration, c.voteless)
 	}
 	return []*raft.SnapshotMeta{m}, nil
 }
@@ -110,7 +114,7 @@ func (c *checkpoints) Open(id string) (*raft.SnapshotMeta, io.ReadCloser, error)
 func (c *checkpoints) started() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.boot = nil
+	c.boot, c.voteless = nil, ""
 }
 
 // Create begins to receive a checkpoint from the leader.

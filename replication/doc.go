@@ -47,6 +47,33 @@
 // that the others elect a leader. What was proposed under one leadership never
 // reaches Raft under another behind its barrier (Group.handing).
 //
+// # A master and its slaves
+//
+// With GroupOptions.MasterSlave one node, the master, has a vote and the slaves
+// have none: Raft commits what the master has stored. What is applied, and
+// answered, follows from the slaves (slaveWatch): frames up to what as many
+// slaves have as are asked for, among those that count; where fewer count, those
+// are waited for and the outcome is NoReplica. A slave counts while it answers and
+// keeps up; one that begins to has everything that is committed. So what a
+// consumer has seen is on a slave, as long as one is in reach.
+//
+// The role is in the log: the configuration's only voter is the master. Transfer
+// hands it over: the slave gets a vote, Raft transfers leadership, the old master
+// loses its vote. Promote makes a slave the master whose master is gone: its own
+// Raft is handed an entry, in a much later term, that makes it the only voter.
+//
+// A node whose log says that it is the master may not know of that. So before it
+// opens its log it asks every other member and every nameserver (inquiry), and
+// waits until all have answered, or it is told to lead. If one knows of a later
+// term it begins without a vote. The frames that its log has and the new
+// master's hasn't are copied to a log of their own and dropped, before anything
+// is applied; it finds them by asking for terms of entries. A node that is
+// running when it meets a later master, or whose log differs in what is applied,
+// has to be opened again for that (Differs).
+//
+// A slave finds its master by asking the nameservers and knocking at it, and so
+// becomes a member.
+//
 // # Beginning
 //
 // A node with an empty folder asks all peers of its settings. Where one has the
@@ -79,4 +106,6 @@
 //	hand         (Group) gives batches to Raft
 //	hear         (Group) ends batches that Raft refuses
 //	follow       (Group) keeps the role, completes what is late
+//	join         (Group) a slave that nobody leads knocks at its master
+//	transport's  (Group) with slaves that are waited for: moves Committed
 package replication

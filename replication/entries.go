@@ -2,6 +2,7 @@ package replication
 
 import (
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"github.com/hashicorp/raft"
@@ -17,6 +18,9 @@ import (
 type entries struct {
 	*LogStore
 	members *memberFile
+	// voteless has no vote in any configuration while it is set: the node begins
+	// as a slave of another, whatever its log says.
+	voteless *atomic.Pointer[raft.ServerID]
 }
 
 // GetLog reads an entry, those of events without data.
@@ -26,7 +30,13 @@ func (s entries) GetLog(index uint64, entry *raft.Log) error {
 			*entry = raft.Log{Index: uint64(f.Index), Term: uint64(f.Term), AppendedAt: time.UnixMilli(f.Timestamp), Type: raft.LogCommand}
 			return nil
 		}
-		return s.decode(f, entry)
+		if err := s.decode(f, entry); err != nil || f.Kind != commitlog.FrameConfiguration {
+			return err
+		}
+		if node := s.voteless.Load(); node != nil {
+			entry.Data = raft.EncodeConfiguration(withoutVote(raft.DecodeConfiguration(entry.Data), *node))
+		}
+		return nil
 	})
 }
 
@@ -44,6 +54,15 @@ func (s entries) StoreLogs(logs []*raft.Log) error {
 		}
 	}
 	return s.LogStore.StoreLogs(logs)
+}
+
+// TermAt implements transport.Entries.
+func (s entries) TermAt(index event.Index) event.Term {
+	var entry raft.Log
+	if s.GetLog(uint64(index), &entry) != nil {
+		return 0
+	}
+	return event.Term(entry.Term)
 }
 
 // Lend implements transport.Entries.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/hashicorp/raft"
@@ -57,6 +58,8 @@ const (
 	behindBytesMax = 16 << 20
 	// noSnapshots keeps Raft from making any: retention makes checkpoints.
 	noSnapshots = 1 << 60
+	// noStall: a sync may take as long as it takes.
+	noStall = 1 << 60
 	// trailingLogs must not be 0: see LogStore.DeleteRange.
 	trailingLogs = 1 << 60
 )
@@ -85,7 +88,10 @@ type GroupOptions struct {
 	// CatchUpBytes a second are sent at most to a replica that is far behind; 0:
 	// no limit.
 	CatchUpBytes int64
-	Log          *slog.Logger
+	// MasterSlave makes it a group of a master and its slaves; nil: a majority
+	// commits and elects.
+	MasterSlave *MasterSlave
+	Log         *slog.Logger
 }
 
 // hello is what the node says of itself while it has no log.
@@ -106,6 +112,13 @@ type Group struct {
 	raft        *raft.Raft
 	id          raft.ServerID
 	metrics     *groupMetrics
+
+	slaves       slaveWatch
+	joining      sync.Mutex    // held while a slave is added
+	differs      chan struct{} // closed when the node has to start again
+	differing    sync.Once
+	noted        time.Time // when it was noted how far slaves are; follow's
+	notedThrough event.Index
 
 	committing sync.Mutex // held to move Committed, and while a checkpoint is installed
 
@@ -130,7 +143,11 @@ type handedBatch struct {
 // OpenGroup opens a node of a group. A node without a log waits for the others,
 // until the context ends.
 func OpenGroup(ctx context.Context, o GroupOptions) (*Group, commitlog.Recovery, error) {
-	o.Times = o.Times.withDefaults()
+	o.Times, o.MasterSlave = o.Times.withDefaults(), o.MasterSlave.withDefaults()
+	if o.MasterSlave != nil {
+		// Nobody would lead instead of a master whose disk hangs.
+		o.Times.FlushStall, o.Proposer.ReplicaTimeout = noStall, o.MasterSlave.ReplicaTimeout
+	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
@@ -141,25 +158,29 @@ func OpenGroup(ctx context.Context, o GroupOptions) (*Group, commitlog.Recovery,
 	}
 	g := &Group{
 		Proposer: newProposer(o.Proposer), metrics: newGroupMetrics(), options: o, text: o.Log, leadership: make(chan bool),
-		wakeups: make(chan struct{}, 1), handed: make(chan handedBatch, handedQueue), stop: make(chan struct{}),
+		wakeups: make(chan struct{}, 1), handed: make(chan handedBatch, handedQueue), stop: make(chan struct{}), differs: make(chan struct{}),
 	}
 	g.roles.changed = make(chan struct{}, 1)
-	recovery, err := g.openEngine(creation)
+	q := &inquiry{ctx: ctx, options: &g.options, text: o.Log}
+	recovery, err := g.openEngine(creation, q.admit)
 	if err != nil {
 		return nil, recovery, err
 	}
-	if err := g.openRaft(creation, recovery); err != nil {
+	if err := g.openRaft(creation, recovery, q.standsDown); err != nil {
 		return nil, recovery, errors.Join(fmt.Errorf("open group %s: %w", o.Name, err), g.engine.Close())
 	}
 	g.running.Go(g.hand)
 	go g.hear()
 	g.running.Go(g.follow)
+	if o.MasterSlave != nil {
+		g.running.Go(g.join)
+	}
 	return g, recovery, nil
 }
 
-func (g *Group) openEngine(creation commitlog.Creation) (commitlog.Recovery, error) {
+func (g *Group) openEngine(creation commitlog.Creation, admit func(*commitlog.Log) error) (commitlog.Recovery, error) {
 	o := g.options.Engine
-	o.CommitAt = engine.CommitExternal
+	o.CommitAt, o.Admit = engine.CommitExternal, admit
 	o.Log.Create = creation
 	o.Log.Policy = commitlog.FlushAtOnce
 	if g.options.Mark == commitlog.Written {
@@ -177,8 +198,9 @@ func (g *Group) openEngine(creation commitlog.Creation) (commitlog.Recovery, err
 	return recovery, nil
 }
 
-// openRaft starts Raft over the open log.
-func (g *Group) openRaft(creation commitlog.Creation, recovery commitlog.Recovery) error {
+// openRaft starts Raft over the open log. standsDown says that the node has no
+// vote, whatever its log says.
+func (g *Group) openRaft(creation commitlog.Creation, recovery commitlog.Recovery, standsDown bool) error {
 	l, d := g.engine.Log(), g.options.Engine.Log.Disk
 	_, term, _ := l.End()
 	stable, err := OpenStableStore(d, l.Meta().Log, term)
@@ -193,34 +215,45 @@ func (g *Group) openRaft(creation commitlog.Creation, recovery commitlog.Recover
 			return err
 		}
 	}
-	if g.checkpoints, err = g.openCheckpoints(); err != nil {
+	logs := entries{members: g.members, voteless: &atomic.Pointer[raft.ServerID]{}}
+	var voteless raft.ServerID
+	if standsDown {
+		voteless = g.id
+		logs.voteless.Store(&voteless)
+	}
+	if g.checkpoints, err = g.openCheckpoints(voteless); err != nil {
 		return err
 	}
 	g.store = NewLogStore(l, g.options.Mark)
 	g.store.watcher = g.Proposer
-	logs := entries{LogStore: g.store, members: g.members}
+	if g.options.MasterSlave != nil {
+		g.store.beforeCut = g.beforeCut
+	}
+	logs.LogStore = g.store
 	t := g.options.Times
 	hello := g.options.hello(l.Meta().Node)
 	hello.Log = l.Meta().Log
 	g.transport = g.options.Network.Join(transport.Config{
-		Self:    hello,
+		Self: hello, Present: g.present, Joins: g.joins, Answered: g.slaveAnswered,
 		Entries: logs, Stalled: func() bool { return g.store.hangs(t.FlushStall) },
 		Gone:       g.peerGone,
 		RPCTimeout: t.Rounds, EntriesTimeout: t.Entries,
 		CatchUpBytes: g.options.CatchUpBytes, CatchUpBehind: behindBytesMax,
 	})
+	g.slaves = slaveWatch{kind: g.options.MasterSlave, of: g.transport.Match}
 	g.raft, err = raft.NewRaft(g.raftConfig(), &stateMachine{group: g}, logs, stable, g.checkpoints, g.transport)
 	if err != nil {
 		return errors.Join(err, g.transport.Close())
 	}
 	g.checkpoints.started()
+	logs.voteless.Store(nil)
 	return nil
 }
 
 // openCheckpoints lets Raft begin with everything that the projections have.
-func (g *Group) openCheckpoints() (*checkpoints, error) {
+func (g *Group) openCheckpoints(voteless raft.ServerID) (*checkpoints, error) {
 	l, d := g.engine.Log(), g.options.Engine.Log.Disk
-	c := &checkpoints{disk: d, log: l}
+	c := &checkpoints{disk: d, log: l, voteless: voteless}
 	if err := c.remove(); err != nil {
 		return nil, err
 	}
@@ -235,6 +268,9 @@ func (g *Group) openCheckpoints() (*checkpoints, error) {
 	configuration, err := g.members.at(l, applied, base)
 	if err != nil {
 		return nil, err
+	}
+	if voteless != "" {
+		configuration = withoutVote(configuration, voteless)
 	}
 	err = l.NewReader().Frame(applied, func(f commitlog.Frame) error {
 		c.boot = &raft.SnapshotMeta{

@@ -146,6 +146,19 @@ func (c *trio) up(nodes ...*groupNode) {
 	}
 }
 
+// tryUp starts one node until the context ends.
+func (c *trio) tryUp(ctx context.Context, n *groupNode) error {
+	c.t.Helper()
+	n.network = transport.NewNetwork(transport.Options{Listener: c.listen(n.peer.Address), Dial: c.net.dialer(n.peer.Address),
+		Secret: []byte("secret"), EntryBytesMax: 8 << 20})
+	var err error
+	if n.group, _, err = OpenGroup(ctx, n.options()); err != nil {
+		n.group = nil
+		return errors.Join(err, n.network.Close())
+	}
+	return nil
+}
+
 // down ends a node in order.
 func (n *groupNode) down() {
 	if n.group == nil {
@@ -244,9 +257,12 @@ func (c *trio) send(n *groupNode, count, bytes int) int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, p := range proposals {
-		if p.Outcome == engine.OutcomeCommitted {
+		switch p.Outcome {
+		case engine.OutcomeCommitted:
 			committed++
 			c.acked[bodies[p]] = p.Offset
+		case engine.OutcomeNoReplica: // a master's word alone: it may be gone with it
+			committed++
 		}
 	}
 	return committed

@@ -100,9 +100,14 @@ func (g *Group) follow() {
 			return
 		case leads = <-g.leadership:
 			try, result = nil, nil
-			if !leads {
+			if leads {
+				end, _, _ := g.engine.Log().End()
+				g.slaves.begin(g.slaveIDs(), end, time.Now())
+			} else {
 				leading = false
+				g.slaves.forget()
 				g.loseLead()
+				g.deposed()
 			}
 		case err := <-result:
 			if leading = err == nil && !g.stalled(); leading {
@@ -155,7 +160,7 @@ func (g *Group) peerGone(peer transport.Hello) {
 		return
 	}
 	g.text.Info("the leader's process has ended: this node stands for election", "group", g.options.Name, "leader", peer.Name)
-	g.transport.StandForElection(g.id)
+	_ = g.transport.StandForElection(g.id) // it can't but when the node stops
 }
 
 // takeUp brings everything of earlier terms to be applied here.
@@ -193,6 +198,7 @@ func (g *Group) beginLead(term event.Term) {
 	g.text.Info("this node leads", "group", g.options.Name, "term", term)
 	g.wakeUp()
 	g.correctAddress()
+	g.leadAlone()
 }
 
 func (g *Group) loseLead() {
@@ -209,12 +215,14 @@ func (g *Group) loseLead() {
 // tick does what is done by time.
 func (g *Group) tick() {
 	if g.committing.TryLock() {
+		g.watchSlaves()
 		// Raft tells the state machine of events alone; what is committed may end
 		// with a frame without any.
 		g.commitLocked(min(g.lastCommitted(), g.engine.Marks().Appended))
 		g.committing.Unlock()
 	}
 	g.expire()
+	g.noteReplicated()
 }
 
 // roles is the role as last published.

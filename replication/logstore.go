@@ -44,7 +44,10 @@ type LogStore struct {
 	cutting sync.RWMutex // held by readers, and to shorten or reset the log
 
 	watcher storeWatcher // nil for none
-	since   atomic.Int64 // when the StoreLogs under way began, Unix nanoseconds; 0 for none
+	// beforeCut is told from where on the log is about to be truncated, and may
+	// refuse; nil for nobody.
+	beforeCut func(from event.Index) error
+	since     atomic.Int64 // when the StoreLogs under way began, Unix nanoseconds; 0 for none
 
 	mu      sync.Mutex
 	cursors []*commitlog.Cursor // at the entries that are likely to be read next
@@ -378,6 +381,11 @@ func (s *LogStore) truncate(first uint64) error {
 func (s *LogStore) cut(first uint64) error {
 	s.cutting.Lock()
 	defer s.cutting.Unlock()
+	if s.beforeCut != nil {
+		if err := s.beforeCut(event.Index(first)); err != nil {
+			return err
+		}
+	}
 	if s.watcher != nil {
 		s.watcher.lose()
 	}

@@ -70,6 +70,12 @@ func (g *Group) AddPeer(ctx context.Context, address string) (Member, error) {
 		return Member{}, fmt.Errorf("add the peer at %s: it has no name yet; try again", address)
 	}
 	server := voterAt(peer.Node, address)
+	if g.options.MasterSlave != nil {
+		if err := g.addSlave(server.ID, server.Address); err != nil {
+			return Member{}, fmt.Errorf("add the slave at %s: %w", address, err)
+		}
+		return g.member(server), nil
+	}
 	if !g.isVoter(server.ID) {
 		if err := g.change(g.raft.AddNonvoter(server.ID, server.Address, 0, changeTime)); err != nil {
 			return Member{}, fmt.Errorf("add the peer at %s: %w", address, err)
@@ -140,6 +146,19 @@ func (g *Group) Transfer(which string) error {
 	if !g.Role().Leads {
 		return ErrNotLeading
 	}
+	if g.options.MasterSlave != nil {
+		s, err := g.bestSlave()
+		if which != "" {
+			s, err = g.find(which)
+		}
+		if err == nil {
+			err = g.switchTo(s)
+		}
+		if err != nil {
+			return fmt.Errorf("make a slave the master: %w", err)
+		}
+		return nil
+	}
 	var future raft.Future
 	if which == "" {
 		future = g.raft.LeadershipTransfer()
@@ -158,22 +177,32 @@ func (g *Group) Transfer(which string) error {
 
 // awaitOtherLeader returns when this node knows who leads instead of it.
 func (g *Group) awaitOtherLeader() error {
+	err := g.until(context.Background(), changeTime, "know who leads", func() bool {
+		r := g.Role()
+		return !r.Leads && r.Leader.ID != "" && !r.Leader.Self
+	})
+	if err != nil {
+		err = fmt.Errorf("transfer leadership: this node gave it up: %w", err)
+	}
+	return err
+}
+
+// until waits for a condition for so long at most.
+func (g *Group) until(ctx context.Context, limit time.Duration, what string, holds func() bool) error {
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
 	again := time.NewTicker(lateCheck)
 	defer again.Stop()
-	late := time.NewTimer(changeTime)
-	defer late.Stop()
-	for {
-		if r := g.Role(); !r.Leads && r.Leader.ID != "" && !r.Leader.Self {
-			return nil
-		}
+	for !holds() {
 		select {
 		case <-again.C:
-		case <-late.C:
-			return errors.New("transfer leadership: this node gave it up, and doesn't know yet who has it")
+		case <-ctx.Done():
+			return fmt.Errorf("wait to %s: %w", what, ctx.Err())
 		case <-g.stop:
 			return raft.ErrRaftShutdown
 		}
 	}
+	return nil
 }
 
 func (g *Group) find(which string) (raft.Server, error) {

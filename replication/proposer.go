@@ -7,6 +7,7 @@ import (
 	"slices"
 	"sort"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/apogeemq/apogee/engine"
@@ -29,6 +30,9 @@ type ProposerOptions struct {
 	WaitTime time.Duration
 	// FlushTimeout completes a proposal as late (RocketMQ's syncFlushTimeout).
 	FlushTimeout time.Duration
+	// ReplicaTimeout does so where this node has stored it and waits for others
+	// (RocketMQ's slaveTimeout); 0 means FlushTimeout.
+	ReplicaTimeout time.Duration
 	// Now is the clock, Unix milliseconds.
 	Now func() int64
 }
@@ -58,6 +62,8 @@ type Proposer struct {
 
 	metrics *proposerMetrics
 
+	replicated atomic.Uint64 // frames up to here are on as many replicas as are asked for
+
 	completing sync.Mutex // completions run one at a time
 	ready      []*batch   // of the completion under way
 }
@@ -86,7 +92,12 @@ type part struct {
 }
 
 func newProposer(o ProposerOptions) *Proposer {
-	return &Proposer{opts: o, open: &batch{}, next: make(map[event.Queue]event.Offset), metrics: newProposerMetrics()}
+	if o.ReplicaTimeout == 0 {
+		o.ReplicaTimeout = o.FlushTimeout
+	}
+	p := &Proposer{opts: o, open: &batch{}, next: make(map[event.Queue]event.Offset), metrics: newProposerMetrics()}
+	p.replicated.Store(math.MaxUint64)
+	return p
 }
 
 // attach connects the proposer to an engine that is open.
@@ -394,7 +405,11 @@ func (p *Proposer) committed(m engine.Marks) {
 		if b == nil {
 			return
 		}
-		b.complete(b.parts, engine.OutcomeCommitted, everyProposal)
+		outcome := engine.OutcomeCommitted
+		if uint64(b.ticket.Index) > p.replicated.Load() {
+			outcome = engine.OutcomeNoReplica
+		}
+		b.complete(b.parts, outcome, everyProposal)
 		p.recycle(b)
 	}
 }
@@ -474,24 +489,35 @@ func (p *Proposer) recycle(b *batch) {
 	}
 }
 
-// expire completes what was proposed longer ago than FlushTimeout: as late
-// where it is in the log, else, where the disk has not even let it be
-// appended, as unknown. The batches stay: their bytes count until the disk has
-// answered.
+// expire completes what was proposed longer ago than FlushTimeout, or than
+// ReplicaTimeout where this node has stored it: as late where it is in the log,
+// else, where the disk has not even let it be appended, as unknown. The batches
+// stay: their bytes count until the disk has answered.
 func (p *Proposer) expire() {
 	p.completing.Lock()
 	defer p.completing.Unlock()
+	now := p.opts.Now()
 	p.mu.Lock()
-	limit := p.opts.Now() - p.opts.FlushTimeout.Milliseconds()
-	if p.open.lateParts(limit) > 0 {
+	if p.open.lateParts(p.lateBeforeLocked(p.open, now)) > 0 {
 		p.closed = append(p.closed, p.open) // so that nothing is added to it
 		p.open = p.takeSpareLocked()
 	}
 	p.ready = append(append(p.ready[:0], p.inflight...), p.closed...)
 	p.mu.Unlock()
 	for _, b := range p.ready {
+		p.mu.Lock()
+		limit := p.lateBeforeLocked(b, now)
+		p.mu.Unlock()
 		p.expireParts(b, b.lateParts(limit))
 	}
+}
+
+// lateBeforeLocked is when a proposal of a batch must have been made to be late.
+func (p *Proposer) lateBeforeLocked(b *batch, now int64) int64 {
+	if b.stored {
+		return now - p.opts.ReplicaTimeout.Milliseconds()
+	}
+	return now - p.opts.FlushTimeout.Milliseconds()
 }
 
 // lateParts is how many parts were proposed before limit, of which the clock's

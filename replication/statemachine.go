@@ -36,7 +36,12 @@ func (g *Group) commit(through event.Index) {
 }
 
 func (g *Group) commitLocked(through event.Index) {
+	replicated := noLimit
+	if g.options.MasterSlave != nil {
+		through, replicated = g.slaves.limit(through)
+	}
 	if through > g.engine.Marks().Committed {
+		g.replicated.Store(uint64(replicated))
 		g.engine.Commit(through)
 	}
 }

@@ -17,6 +17,7 @@ const (
 	kindPreVote
 	kindSnapshot
 	kindTimeoutNow
+	kindTermAt
 
 	kindResponse kind = 0x80 // set in responses
 )

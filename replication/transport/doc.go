@@ -11,7 +11,7 @@
 //	connector → listener   magic "APRP", version, nonce of 32 bytes
 //	listener → connector   magic "APRP", version, nonce, proof
 //	connector → listener   proof
-//	connector → listener   frame Hello: group, log, node, name, address
+//	connector → listener   frame Hello: group, log, node, name, address, term, end
 //	listener → connector   frame Hello of its own, or why it refuses
 //
 // A proof is the HMAC-SHA256, keyed with the cluster's secret, of a word for
@@ -30,6 +30,10 @@
 // A response has the kind of its request with the highest bit set, then an error
 // text, empty for none, then its fields. The bytes of a snapshot follow their
 // request without frames.
+//
+// A node that wants to know in which term an entry was stored elsewhere asks
+// with a frame of an index and gets the term, 0 where that entry isn't there:
+// so two logs find the place behind which they differ.
 //
 // # Entries
 //

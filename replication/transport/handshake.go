@@ -11,7 +11,7 @@ import (
 )
 
 const (
-	protocolVersion = 1
+	protocolVersion = 2
 	nonceBytes      = 32
 	proofBytes      = sha256.Size
 	preambleBytes   = 5 + nonceBytes

@@ -1,6 +1,10 @@
 package transport
 
-import "github.com/apogeemq/apogee/engine/event"
+import (
+	"encoding/binary"
+
+	"github.com/apogeemq/apogee/engine/event"
+)
 
 // Hello says who a node is.
 type Hello struct {
@@ -10,7 +14,17 @@ type Hello struct {
 	Name    string      // for people: n0
 	Address string      // at which the node's Network listens
 	Service string      // at which clients reach the node
+	Term    event.Term  // the latest that the node knows of
+	End     event.Index // last frame of its log
+	Leads   bool        // the node leads its group
+	Joins   bool        // the node asks to be given the log
 }
+
+// Bits of a Hello's last byte.
+const (
+	helloLeads = 1 << iota
+	helloJoins
+)
 
 const nameBytesMax = 255
 
@@ -20,7 +34,17 @@ func (h Hello) append(b []byte) []byte {
 	b = append(b, h.Node[:]...)
 	b = appendBytes(b, h.Name)
 	b = appendBytes(b, h.Address)
-	return appendBytes(b, h.Service)
+	b = appendBytes(b, h.Service)
+	b = binary.LittleEndian.AppendUint64(b, uint64(h.Term))
+	b = binary.LittleEndian.AppendUint64(b, uint64(h.End))
+	bits := byte(0)
+	if h.Leads {
+		bits |= helloLeads
+	}
+	if h.Joins {
+		bits |= helloJoins
+	}
+	return append(b, bits)
 }
 
 func decodeHello(d *decoder) (h Hello) {
@@ -30,5 +54,11 @@ func decodeHello(d *decoder) (h Hello) {
 	h.Name = d.text(nameBytesMax)
 	h.Address = d.text(nameBytesMax)
 	h.Service = d.text(nameBytesMax)
+	h.Term, h.End = event.Term(d.uint64()), event.Index(d.uint64())
+	bits := d.uint8()
+	if bits > helloLeads|helloJoins {
+		d.fail("a hello with the bits %#x", bits)
+	}
+	h.Leads, h.Joins = bits&helloLeads != 0, bits&helloJoins != 0
 	return h
 }

@@ -1,7 +1,7 @@
 package transport
 
-// Introduction answers those who ask who a node is, while it has no log and so
-// no Transport.
+// Introduction answers those who ask who a node is, while it has no Transport:
+// because it has no log, or doesn't know yet whether it may lead.
 type Introduction struct {
 	network *Network
 	self    Hello

@@ -78,7 +78,7 @@ func (p *pipeline) read() {
 			f.err = p.conn.response(kindAppend, time.Now().Add(p.transport.config.EntriesTimeout), f.resp)
 			close(f.done)
 			if f.err == nil {
-				p.transport.progress.answered(p.id, f.args, f.resp)
+				p.transport.answered(p.id, f.args, f.resp)
 			}
 			<-p.slots
 			select {

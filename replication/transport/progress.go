@@ -36,6 +36,17 @@ func (t *Transport) Progress() map[raft.ServerID]Progress {
 	return all
 }
 
+// Match tells how far a peer is, as Progress does.
+func (t *Transport) Match(id raft.ServerID) (match uint64, lastContact time.Time) {
+	p := &t.progress
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if peer := p.peers[id]; peer != nil {
+		return peer.Match, peer.LastContact
+	}
+	return 0, time.Time{}
+}
+
 // Forget drops what is known of peers that are not among members.
 func (t *Transport) Forget(member func(raft.ServerID) bool) {
 	p := &t.progress

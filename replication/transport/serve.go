@@ -21,7 +21,10 @@ func (t *Transport) greet(peer Hello) (Hello, error) {
 		return Hello{}, fmt.Errorf("group %q has the log %x here, not %x: the node at %s was in another group of that name; empty its folder to let it join",
 			peer.Group, t.config.Self.Log, peer.Log, peer.Address)
 	}
-	return t.config.Self, nil
+	if peer.Joins && t.config.Joins != nil {
+		t.config.Joins(peer)
+	}
+	return t.self(), nil
 }
 
 // serve implements greeter.
@@ -38,6 +41,12 @@ func (t *Transport) serve(c *conn, peer Hello) {
 			return
 		}
 		k := kind(body[0])
+		if k == kindTermAt {
+			if t.tellTerm(c, body[1:]) != nil {
+				return
+			}
+			continue
+		}
 		rpc, err := t.decodeRequest(c, k, body[1:])
 		if err != nil {
 			t.network.options.Log.Warn("replication: a message was not understood", "peer", peer.Name, "address", c.RemoteAddr(), "cause", err)

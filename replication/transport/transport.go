@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/hashicorp/raft"
+
+	"github.com/apogeemq/apogee/engine/event"
 )
 
 const (
@@ -38,12 +40,16 @@ type Entries interface {
 	// log that lie behind it. It is raft.ErrLogNotFound where another entry, or
 	// none, has that index.
 	Lend(index, term uint64, visit func(data []byte, behind int64) error) error
+	// TermAt is the term of an entry, 0 where there is none.
+	TermAt(index event.Index) event.Term
 }
 
 // Config is what a group gives to its Transport.
 type Config struct {
-	// Self is what peers are told. It is complete: the log exists.
-	Self Hello
+	// Self is what peers are told. It is complete: the log exists. Present adds
+	// what changes; nil: nothing does.
+	Self    Hello
+	Present func(*Hello)
 	// Entries lends the data of entries of type LogCommand that come without.
 	Entries Entries
 	// Stalled reports whether the flush of the log hangs; nil: never.
@@ -56,6 +62,10 @@ type Config struct {
 	// Gone is told when the process of a peer has ended that was connected here;
 	// nil: nobody is. It is called on a goroutine of its own.
 	Gone func(Hello)
+	// Joins is told who asks to be given the log, Answered which peer has
+	// stored entries; nil: nobody is. They don't block.
+	Joins    func(Hello)
+	Answered func(raft.ServerID)
 	// CatchUpBytes a second are sent at most to a peer that is more than
 	// CatchUpBehind bytes behind; 0: no limit.
 	CatchUpBytes, CatchUpBehind int64
@@ -153,7 +163,7 @@ func (t *Transport) take(address raft.ServerAddress) (c *conn, used bool, err er
 }
 
 func (t *Transport) connect(address raft.ServerAddress) (*conn, error) {
-	c, theirs, err := t.network.dial(t.work, string(address), t.config.Self)
+	c, theirs, err := t.network.dial(t.work, string(address), t.self())
 	if err != nil {
 		return nil, err
 	}
@@ -285,9 +295,25 @@ func (t *Transport) AppendEntries(id raft.ServerID, target raft.ServerAddress, a
 		return t.appendRequest(c, id, args)
 	}, resp)
 	if err == nil {
-		t.progress.answered(id, args, resp)
+		t.answered(id, args, resp)
 	}
 	return err
+}
+
+func (t *Transport) answered(id raft.ServerID, args *raft.AppendEntriesRequest, resp *raft.AppendEntriesResponse) {
+	t.progress.answered(id, args, resp)
+	if t.config.Answered != nil && len(args.Entries) > 0 {
+		t.config.Answered(id)
+	}
+}
+
+// self is what peers are told now.
+func (t *Transport) self() Hello {
+	h := t.config.Self
+	if t.config.Present != nil {
+		t.config.Present(&h)
+	}
+	return h
 }
 
 // appendRequest puts a request with as many of its entries as may go at once
