@@ -70,6 +70,9 @@ e2e-java: build ## run the official Java clients and mqadmin against Apogee; som
 interop: build ## the same with Apache RocketMQ's nameserver or broker on one side
 	CLIENTS=5.5.0 HEADERS=JSON server/e2e/java/run stock-nameserver stock-broker
 
+outbox-postgres: ## test the outbox's tables on a real PostgreSQL too; installs Debian's package where it is missing
+	tools/outbox/table/postgres $(GO) test -count=1 -timeout 5m ./tools/outbox/table
+
 cover: ## coverage of each package
 	$(GO) test -timeout 5m -cover $(PACKAGES)
 

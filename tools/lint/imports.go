@@ -68,8 +68,10 @@ var forbiddenEdges = []edge{
 
 	{From: "", To: "./bench/chaos", Except: []string{"bench/chaos"},
 		Reason: "what drives official clients is a binary of its own"},
-	{From: "", To: "github.com/apache/rocketmq-client-go", Except: []string{"bench/chaos", "server/e2e"},
+	{From: "", To: "github.com/apache/rocketmq-client-go", Except: []string{"bench/chaos", "server/e2e", "tools/outbox/rocketmq"},
 		Reason: "the official client would cost every server 8 MB of memory"},
+	{From: "", To: "./tools/outbox/rocketmq", Except: []string{"tools/outbox/rocketmq"},
+		Reason: "it links the official client; it is for programs of others"},
 	{From: "", To: "github.com/hashicorp/raft", Except: []string{"replication"},
 		Reason: "only replication speaks raft"},
 	{From: "", To: "github.com/iceber/iouring-go", Except: []string{"iouring"},

@@ -75,6 +75,8 @@ func TestImportsAgainstTheDirectionAreFound(t *testing.T) {
 		{"bench/chaos/apogee-chaos/main.go", importing(Module + "/bench/chaos"), ""},
 		{"tools/producer/command.go", importing("github.com/apache/rocketmq-client-go/v2"), "8 MB"},
 		{"server/e2e/client_test.go", importing("github.com/apache/rocketmq-client-go/v2"), ""},
+		{"tools/outbox/rocketmq/sender.go", importing("github.com/apache/rocketmq-client-go/v2"), ""},
+		{"tools/outbox/agent/command.go", importing(Module + "/tools/outbox/rocketmq"), "programs of others"},
 		{"server/broker/send.go", importing(metricsLibrary), "metrics.go"},
 		{"server/broker/metrics.go", importing(metricsLibrary), ""},
 		{"server/node/admin.go", importing(metricsLibrary), ""},

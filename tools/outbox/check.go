@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"strings"
+	"unicode/utf8"
 )
 
 // Limits of RocketMQ's brokers.
@@ -46,7 +47,7 @@ func (m *Message) Check() error {
 }
 
 func (m *Message) checkQueue() error {
-	if q := m.Queue; q != nil && (q.ID < 0 || q.ID > math.MaxInt32 || q.Broker == "") {
+	if q := m.Queue; q != nil && (q.ID < 0 || q.ID > math.MaxInt32 || q.Broker == "" || strings.ContainsFunc(q.Broker, notPlain)) {
 		return refuse("queue %d of broker %.200q: it takes a number from 0 on and the broker's name", q.ID, q.Broker)
 	}
 	return nil
@@ -68,8 +69,8 @@ func (m *Message) checkProperties() error {
 	}
 	size := 0
 	for name, value := range m.AllProperties() {
-		if strings.ContainsAny(name, "\x01\x02") || strings.ContainsAny(value, "\x01\x02") {
-			return refuse("property %.200q: the bytes 1 and 2 separate properties and can't be part of one", name)
+		if strings.ContainsAny(name+value, "\x00\x01\x02") || !utf8.ValidString(name+value) {
+			return refuse("property %.200q: it must be UTF-8 without the bytes 0, 1 and 2, which separate properties", name)
 		}
 		size += len(name) + len(value) + separatorBytes
 	}
@@ -82,6 +83,9 @@ func (m *Message) checkProperties() error {
 func notInTopic(c rune) bool {
 	return !(c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '%' || c == '|' || c == '_' || c == '-')
 }
+
+// notPlain tells control characters and what is no character at all.
+func notPlain(c rune) bool { return c < ' ' || c == utf8.RuneError }
 
 func refuse(format string, arguments ...any) error {
 	return fmt.Errorf("message %w: "+format, append([]any{ErrRefused}, arguments...)...)

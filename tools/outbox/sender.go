@@ -17,7 +17,7 @@ type Sender interface {
 // Classes of a sender's errors.
 var (
 	// ErrRefused says that the message will never be accepted as it is: it is
-	// too large, its topic is illegal, or access is denied to it.
+	// too large, or its topic is illegal.
 	ErrRefused = errors.New("refused for good")
 	// ErrNotAccepted says that nothing was stored, and that a later attempt may
 	// succeed.
