@@ -34,7 +34,7 @@ const (
 // Proposal asks for events to be stored: all or nothing, side by side in one
 // frame. The caller owns it and may use it again after Complete returned.
 type Proposal struct {
-	// Drafts to store. Those with event.StreamQueue all go to the same queue.
+	// Drafts to store.
 	Drafts []event.Draft
 	// Wait says what Completion waits for.
 	Wait Wait
@@ -47,7 +47,7 @@ type Proposal struct {
 	// Results, valid in Complete.
 	Outcome   Outcome
 	Position  event.Position // of Drafts[0]
-	Offset    event.Offset   // queue offset of Drafts[0], the others follow; -1 where they enter no queue
+	Offset    event.Offset   // queue offset of the first draft that enters a queue, those of that queue follow; -1 where none does
 	Timestamp int64          // of the frame, Unix milliseconds
 	Following int            // with Gathered: gathered completions that come right after this one, on the same goroutine
 }

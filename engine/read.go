@@ -111,12 +111,40 @@ func (e *Engine) ReadEntry(position event.Position, bytes int, visit func(Messag
 	})
 }
 
-func (e *Engine) readAt(position event.Position, visit func(Message) error, find func(*commitlog.Reader, func(commitlog.Event) error) error) error {
-	if applied := event.Position(e.position.Load()); position >= applied {
-		return fmt.Errorf("read position %d: %w; the log is applied up to %d", position, ErrNotFound, applied)
+// EntryPlace is where a projection remembers an event.
+type EntryPlace struct {
+	Position event.Position
+	Bytes    int
+}
+
+// ReadEntries is ReadEntry for many events. Each is visited with its number, or
+// with the error for which it can't be read. The error returned is ErrClosed.
+func (e *Engine) ReadEntries(places []EntryPlace, visit func(i int, m Message, err error)) error {
+	r, release, err := e.reader()
+	if err != nil {
+		return err
 	}
-	if begin := e.Marks().TrimmedPosition; position < begin {
-		return fmt.Errorf("read position %d: %w; retention has dropped everything before %d", position, ErrNotFound, begin)
+	defer release()
+	i := 0
+	found := func(ev commitlog.Event) error {
+		visit(i, Message{Event: ev.Bytes, Position: ev.Position, Offset: -1, Timestamp: ev.Timestamp}, nil)
+		return nil
+	}
+	for ; i < len(places); i++ {
+		err := e.readable(places[i].Position)
+		if err == nil {
+			err = r.FindEntry(places[i].Position, places[i].Bytes, found)
+		}
+		if err != nil {
+			visit(i, Message{}, err)
+		}
+	}
+	return nil
+}
+
+func (e *Engine) readAt(position event.Position, visit func(Message) error, find func(*commitlog.Reader, func(commitlog.Event) error) error) error {
+	if err := e.readable(position); err != nil {
+		return err
 	}
 	r, release, err := e.reader()
 	if err != nil {
@@ -126,6 +154,17 @@ func (e *Engine) readAt(position event.Position, visit func(Message) error, find
 	return find(r, func(ev commitlog.Event) error {
 		return visit(Message{Event: ev.Bytes, Position: ev.Position, Offset: -1, Timestamp: ev.Timestamp})
 	})
+}
+
+// readable refuses a position that is not applied yet, or trimmed.
+func (e *Engine) readable(position event.Position) error {
+	if applied := event.Position(e.position.Load()); position >= applied {
+		return fmt.Errorf("read position %d: %w; the log is applied up to %d", position, ErrNotFound, applied)
+	}
+	if begin := e.Marks().TrimmedPosition; position < begin {
+		return fmt.Errorf("read position %d: %w; retention has dropped everything before %d", position, ErrNotFound, begin)
+	}
+	return nil
 }
 
 // Boundary says which of two neighbours a search by time returns.

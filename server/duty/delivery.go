@@ -39,6 +39,7 @@ type Waiting interface {
 // Events reads the log as applied.
 type Events interface {
 	ReadEntry(position event.Position, bytes int, visit func(engine.Message) error) error
+	ReadEntries(places []engine.EntryPlace, visit func(i int, m engine.Message, err error)) error
 	WaitApplied(ctx context.Context, position event.Position) error
 }
 
@@ -59,7 +60,7 @@ type DeliveryConfig struct {
 type Delivery struct {
 	config  DeliveryConfig
 	metrics *deliveryMetrics
-	pool    sync.Pool // of *delivery
+	pool    sync.Pool // of *parcel
 	due     []pending.Entry
 	trouble trouble
 
@@ -75,7 +76,7 @@ type Delivery struct {
 func NewDelivery(c DeliveryConfig) *Delivery {
 	d := &Delivery{config: c, metrics: newDeliveryMetrics(c.Waiting), trouble: newTrouble()}
 	d.changed.L = &d.mu
-	d.pool.New = func() any { return &delivery{duty: d} }
+	d.pool.New = func() any { return &parcel{duty: d} }
 	return d
 }
 
@@ -124,44 +125,57 @@ func (d *Delivery) broadcast() {
 // at a time calls it.
 func (d *Delivery) Look(ctx context.Context) (next int64, err error) {
 	for {
-		d.due = d.due[:0]
-		now := d.config.Clock()
-		next, err = d.config.Waiting.Due(event.KindDelayed, now.UnixMilli(), func(e pending.Entry) bool {
-			if len(d.due) == gatherMax {
-				return false
-			}
-			if !d.trouble.leavesAlone(e.Handle, now) {
-				d.due = append(d.due, e)
-			}
-			return true
-		})
-		if err != nil || len(d.due) == 0 {
+		next, begun, err := d.lookOnce(ctx)
+		if err != nil || begun == 0 {
 			return next, err
-		}
-		begun, err := d.deliverAll(ctx)
-		if err = errors.Join(err, d.settle(ctx)); err != nil {
-			return math.MaxInt64, err
-		}
-		if begun == 0 { // others have decided about all of them, or they can't be read
-			return now.Add(retryTime).UnixMilli(), nil
 		}
 	}
 }
 
-// deliverAll proposes what was gathered and returns how many it has begun.
+// lookOnce delivers what one look finds, and returns how many it has begun: 0
+// where nothing can be delivered before next.
+func (d *Delivery) lookOnce(ctx context.Context) (next int64, begun int, err error) {
+	d.config.Settlement.Watch()
+	defer d.config.Settlement.Unwatch()
+	d.due = d.due[:0]
+	now := d.config.Clock()
+	next, err = d.config.Waiting.Due(event.KindDelayed, now.UnixMilli(), func(e pending.Entry) bool {
+		if len(d.due) == gatherMax {
+			return false
+		}
+		if !d.trouble.leavesAlone(e.Handle, now) {
+			d.due = append(d.due, e)
+		}
+		return true
+	})
+	if err != nil || len(d.due) == 0 {
+		return next, 0, err
+	}
+	begun, err = d.deliverAll(ctx)
+	if err = errors.Join(err, d.settle(ctx)); err != nil {
+		return math.MaxInt64, begun, err
+	}
+	if begun == 0 { // others have decided about all of them, or they can't be read
+		next = now.Add(retryTime).UnixMilli()
+	}
+	return next, begun, nil
+}
+
+// deliverAll proposes what was gathered, parcel by parcel, and returns how many
+// messages it has begun.
 func (d *Delivery) deliverAll(ctx context.Context) (begun int, err error) {
 	defer func() { d.trouble.report(d.config.Log) }()
-	for i := range d.due {
+	for due := d.due; len(due) > 0; {
 		if err := d.admit(ctx); err != nil {
 			return begun, err
 		}
-		ok, err := d.deliver(&d.due[i])
+		n := portion(due)
+		count, err := d.deliver(due[:n])
+		begun += count
 		if err != nil {
 			return begun, err
 		}
-		if ok {
-			begun++
-		}
+		due = due[n:]
 	}
 	return begun, nil
 }
@@ -196,36 +210,39 @@ func (d *Delivery) settle(ctx context.Context) error {
 	return d.config.Events.WaitApplied(ctx, last)
 }
 
-// deliver proposes one message. false: it doesn't wait any more, something else
-// is decided about it, or it can't be read.
-func (d *Delivery) deliver(e *pending.Entry) (bool, error) {
-	entry, ok, err := d.config.Settlement.Begin(e.Handle)
-	if err != nil || !ok {
-		return false, err
+// deliver proposes a parcel and returns how many messages are in it: those that
+// still wait, about which nothing else is decided, and that can be read.
+func (d *Delivery) deliver(due []pending.Entry) (int, error) {
+	entries, err := d.config.Settlement.BeginSeen(due)
+	if err != nil || len(entries) == 0 {
+		return 0, err
 	}
-	p := d.pool.Get().(*delivery)
-	if err := p.load(entry); err != nil {
-		d.config.Settlement.Withdraw(entry.Handle)
+	p := d.pool.Get().(*parcel)
+	if err := p.load(entries); err != nil {
+		d.config.Settlement.WithdrawAll(p.entries)
 		d.release(p)
-		d.metrics.unreadable.Inc()
-		d.trouble.unreadable(entry, d.config.Clock(), err)
-		return false, nil
+		return 0, err
+	}
+	count := len(p.entries)
+	if count == 0 {
+		d.release(p)
+		return 0, nil
 	}
 	d.mu.Lock()
-	d.count++
+	d.count += count
 	d.bytes += p.bytes
 	d.mu.Unlock()
 	if err := d.config.Proposer.Propose(&p.proposal); err != nil {
-		d.config.Settlement.Withdraw(entry.Handle)
+		d.config.Settlement.WithdrawAll(p.entries)
 		d.finished(p)
-		return false, err
+		return 0, err
 	}
-	return true, nil
+	return count, nil
 }
 
-func (d *Delivery) finished(p *delivery) {
+func (d *Delivery) finished(p *parcel) {
 	d.mu.Lock()
-	d.count--
+	d.count -= len(p.entries)
 	d.bytes -= p.bytes
 	if d.count == 0 || d.bytes < deliveryBytesMax/2 {
 		d.changed.Broadcast()
@@ -234,72 +251,7 @@ func (d *Delivery) finished(p *delivery) {
 	d.release(p)
 }
 
-// keepDeliveryBytes bounds the memory that a pooled delivery keeps.
-const keepDeliveryBytes = 16 << 10
-
-func (d *Delivery) release(p *delivery) {
-	if p.message.KeptBytes() <= keepDeliveryBytes {
-		d.pool.Put(p)
-	}
-}
-
-// delivery is a delayed message on its way into its topic.
-type delivery struct {
-	duty     *Delivery
-	entry    pending.Entry
-	dropped  bool
-	bytes    int
-	message  delay.Message
-	drafts   [1]event.Draft
-	proposal engine.Proposal
-}
-
-// load reads the message and makes the proposal.
-func (p *delivery) load(entry pending.Entry) error {
-	c := &p.duty.config
-	p.entry, p.dropped = entry, false
-	found := false
-	err := c.Events.ReadEntry(entry.Location, int(entry.Bytes), func(m engine.Message) error {
-		payload, err := settlement.Record(m.Event)
-		if err != nil {
-			return err
-		}
-		found, err = p.message.Load(delay.Waited{Handle: entry.Handle, Record: payload, Stored: m.Timestamp}, c.Topics, c.Clock().UnixMilli())
-		return err
-	})
-	if err != nil {
-		return err
-	}
-	p.drafts[0] = p.message.Draft
-	if !found {
-		p.duty.trouble.topicless(entry)
-		p.dropped = true
-		p.drafts[0] = event.Draft{Kind: event.KindDropped, Cause: entry.Handle, Keys: []uint64{event.CauseHash(entry.Handle)},
-			Payload: event.Bytes(event.AppendDrop(nil, event.Drop{Reason: event.DropNoTopic}))}
-	}
-	p.proposal = engine.Proposal{Drafts: p.drafts[:], Completion: p}
-	p.bytes = p.proposal.EncodedBytes()
-	return nil
-}
-
-// Complete runs on the log's completion goroutine.
-func (p *delivery) Complete(proposal *engine.Proposal) {
-	d := p.duty
-	if proposal.Outcome == engine.OutcomeUnknown {
-		d.mu.Lock()
-		d.failed = true
-		d.mu.Unlock()
-		d.finished(p)
-		return
-	}
-	d.config.Settlement.Concluded(p.entry.Handle, proposal.Position)
-	d.mu.Lock()
-	d.last = max(d.last, proposal.Position)
-	d.mu.Unlock()
-	if p.dropped {
-		d.metrics.dropped.Inc()
-	} else {
-		d.metrics.delivered(proposal.Timestamp - p.entry.Due)
-	}
-	d.finished(p)
+func (d *Delivery) release(p *parcel) {
+	p.shrink()
+	d.pool.Put(p)
 }

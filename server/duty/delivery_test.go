@@ -281,12 +281,14 @@ type damagedEvents struct {
 	reads int
 }
 
-func (d *damagedEvents) ReadEntry(position event.Position, bytes int, visit func(engine.Message) error) error {
-	if position == d.at {
-		d.reads++
-		return engine.ErrCorrupt
-	}
-	return d.Events.ReadEntry(position, bytes, visit)
+func (d *damagedEvents) ReadEntries(places []engine.EntryPlace, visit func(i int, m engine.Message, err error)) error {
+	return d.Events.ReadEntries(places, func(i int, m engine.Message, err error) {
+		if places[i].Position == d.at {
+			d.reads++
+			m, err = engine.Message{}, engine.ErrCorrupt
+		}
+		visit(i, m, err)
+	})
 }
 
 func TestAMessageThatCanNotBeReadIsReportedOnceAndTriedAgainLater(t *testing.T) {

@@ -77,24 +77,22 @@ func (m *Message) Load(w Waited, topics Topics, now int64) (found bool, err erro
 	if err != nil {
 		return false, err
 	}
-	properties := record.Properties(r.Properties)
-	name, _ := properties.Get(propertyRealTopic)
-	number, _ := properties.Get(propertyRealQueue)
-	queue, err := strconv.ParseUint(string(number), 10, 32)
-	if len(name) == 0 || err != nil {
+	known := record.Properties(r.Properties).Known()
+	queue, err := strconv.ParseUint(string(known.RealQueue), 10, 32)
+	if len(known.RealTopic) == 0 || err != nil {
 		return false, fmt.Errorf("%w: the properties %s and %s are %.20q and %.20q", record.ErrCorrupt,
-			propertyRealTopic, propertyRealQueue, name, number)
+			propertyRealTopic, propertyRealQueue, known.RealTopic, known.RealQueue)
 	}
-	t, found := topics.GetBytes(name)
+	t, found := topics.GetBytes(known.RealTopic)
 	if !found {
 		return false, nil
 	}
 	m.properties = append(m.properties[:0], r.Properties...)
-	if _, timed := properties.Get(propertyTimerOut); timed && string(r.Topic) == TimerTopic {
+	if known.TimerOut != nil && string(r.Topic) == TimerTopic {
 		m.properties = record.AppendNumber(m.properties, propertyEnqueued, w.Stored)
 		m.properties = record.AppendNumber(m.properties, propertyDequeued, now)
 	}
-	m.fill(&r, t, queueOf(t, uint32(queue)))
+	m.fill(&r, &known, t, queueOf(t, uint32(queue)))
 	m.Draft.Cause = w.Handle
 	return true, nil
 }
@@ -107,14 +105,13 @@ func queueOf(t topic.Topic, queue uint32) uint32 {
 	return queue
 }
 
-func (m *Message) fill(r *record.Record, t topic.Topic, queue uint32) {
+func (m *Message) fill(r *record.Record, known *record.Known, t topic.Topic, queue uint32) {
 	m.message = record.Message{
 		QueueID: queue, Flag: r.Flag, SystemFlag: r.SystemFlag, BornTimestamp: r.BornTimestamp, BornHost: r.BornHost,
 		StoreHost: r.StoreHost, ReconsumeTimes: r.ReconsumeTimes, PreparedOffset: r.PreparedOffset,
 		Topic: t.Config.Name, Properties: m.properties,
 	}
-	m.message.SetBody(r.Body)
-	known := record.Properties(m.properties).Known()
+	m.message.SetRecordBody(r)
 	m.keys = record.AppendKeyHashes(m.keys[:0], t.ID, known.UniqueKey, known.Keys)
 	m.Draft = event.Draft{
 		Kind: event.KindMessage, Stream: event.StreamQueue, Topic: t.ID, Queue: queue,

@@ -63,6 +63,9 @@ func (m *Message) SetBody(body []byte) {
 	m.body, m.bodySum = body, BodySum(body)
 }
 
+// SetRecordBody takes the body of a record that was read, with its checksum.
+func (m *Message) SetRecordBody(r *Record) { m.body, m.bodySum = r.Body, r.BodySum }
+
 // BodyBytes is the length of the body.
 func (m *Message) BodyBytes() int { return len(m.body) }
 

@@ -102,6 +102,8 @@ type Known struct {
 	WaitStored    []byte
 	ShardingKey   []byte
 	Immunity      []byte // seconds before a producer is asked for the outcome of its transaction
+	RealTopic     []byte // where it goes when it has waited
+	RealQueue     []byte
 }
 
 // Waits reports whether the producer waits until the message is as safe as the
@@ -149,6 +151,10 @@ func (p Properties) Known() Known {
 			k.ShardingKey = value
 		case propertyImmunity:
 			k.Immunity = value
+		case propertyRealTopic:
+			k.RealTopic = value
+		case propertyRealQueue:
+			k.RealQueue = value
 		}
 	}
 	return k

@@ -10,6 +10,9 @@
 //	Begin      takes a handle that waits and that nobody else has taken. The
 //	           answer is made after looking at the table, so a message that has
 //	           ended meanwhile is not begun again.
+//	BeginSeen  the same for many, for somebody who has just read them in the
+//	           table. Between Watch and Unwatch conclusions are remembered also
+//	           after they are applied, so the table needn't be asked again.
 //	Concluded  the proposal is stored at a position. The handle is free again
 //	           when that is applied: then the table tells.
 //	Withdraw   nothing was proposed, or Propose returned an error.

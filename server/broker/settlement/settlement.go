@@ -22,13 +22,21 @@ type Settlement struct {
 	mu    sync.Mutex
 	taken map[event.Position]bool
 	queue []conclusion // stored and perhaps not applied, in the order of Concluded
+
+	// While somebody goes by what the table showed him since Watch:
+	watching bool
+	freed    map[event.Position]struct{} // of which that may not hold any more
+	forgot   bool                        // they were too many to remember
 }
 
 type conclusion struct{ handle, at event.Position }
 
+// freedMax bounds the handles that are remembered for who watches.
+const freedMax = 1 << 16
+
 // New makes a settlement. applied is the position after the last applied event.
 func New(waiting Waiting, applied func() event.Position) *Settlement {
-	return &Settlement{waiting: waiting, applied: applied, taken: make(map[event.Position]bool)}
+	return &Settlement{waiting: waiting, applied: applied, taken: make(map[event.Position]bool), freed: make(map[event.Position]struct{})}
 }
 
 // Reset forgets all decisions: those of an earlier leadership are applied, or
@@ -68,16 +76,82 @@ func (s *Settlement) take(handle event.Position) bool {
 	return true
 }
 
+// Watch says that the table is going to be read for BeginSeen. One goroutine at
+// a time watches, until Unwatch.
+func (s *Settlement) Watch() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.forgetApplied()
+	s.watching = true
+}
+
+// Unwatch says that what was read since Watch isn't used any more.
+func (s *Settlement) Unwatch() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.freed) > 0 {
+		s.freed = make(map[event.Position]struct{})
+	}
+	s.watching, s.forgot = false, false
+	s.forgetApplied()
+}
+
+// BeginSeen is Begin for entries that the table has shown since Watch. It knows
+// about which of them something was concluded meanwhile, so it doesn't ask the
+// table again. It returns those that are taken now, in order and in the same
+// memory.
+func (s *Settlement) BeginSeen(entries []pending.Entry) ([]pending.Entry, error) {
+	s.mu.Lock()
+	if s.forgot {
+		s.mu.Unlock()
+		return s.beginEach(entries)
+	}
+	defer s.mu.Unlock()
+	began := entries[:0]
+	for _, e := range entries {
+		if _, was := s.freed[e.Handle]; !was && !s.taken[e.Handle] {
+			s.taken[e.Handle] = true
+			began = append(began, e)
+		}
+	}
+	return began, nil
+}
+
+func (s *Settlement) beginEach(entries []pending.Entry) ([]pending.Entry, error) {
+	began := entries[:0]
+	for _, e := range entries {
+		entry, ok, err := s.Begin(e.Handle)
+		if err != nil {
+			s.WithdrawAll(began)
+			return nil, err
+		}
+		if ok {
+			began = append(began, entry)
+		}
+	}
+	return began, nil
+}
+
 // forgetApplied frees the handles whose conclusions the table has. Conclusions
 // are told nearly in log order; one that is told early waits for those before.
 func (s *Settlement) forgetApplied() {
 	applied, n := s.applied(), 0
 	for n < len(s.queue) && s.queue[n].at < applied {
-		delete(s.taken, s.queue[n].handle)
+		s.free(s.queue[n].handle)
 		n++
 	}
 	if s.queue = s.queue[n:]; len(s.queue) == 0 {
 		s.queue = nil
+	}
+}
+
+func (s *Settlement) free(handle event.Position) {
+	delete(s.taken, handle)
+	if !s.watching || s.forgot {
+		return
+	}
+	if s.freed[handle] = struct{}{}; len(s.freed) > freedMax {
+		s.forgot = true
 	}
 }
 
@@ -88,11 +162,30 @@ func (s *Settlement) Concluded(handle, at event.Position) {
 	s.queue = append(s.queue, conclusion{handle: handle, at: at})
 }
 
+// ConcludedAll says that the events about entries are stored, each at the
+// position of its number.
+func (s *Settlement) ConcludedAll(entries []pending.Entry, at []event.Position) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for i := range entries {
+		s.queue = append(s.queue, conclusion{handle: entries[i].Handle, at: at[i]})
+	}
+}
+
 // Withdraw frees a handle about which nothing was stored.
 func (s *Settlement) Withdraw(handle event.Position) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.taken, handle)
+}
+
+// WithdrawAll frees the handles of entries about which nothing was stored.
+func (s *Settlement) WithdrawAll(entries []pending.Entry) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for i := range entries {
+		delete(s.taken, entries[i].Handle)
+	}
 }
 
 // Taken is the number of handles about which something is decided and, as far

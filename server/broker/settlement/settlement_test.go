@@ -175,3 +175,72 @@ func TestOfManyGoroutinesOneDecides(t *testing.T) {
 		t.Errorf("%d handles are taken in the end", n)
 	}
 }
+
+// beginSeen begins everything that a look at the table shows and returns how
+// many handles were taken.
+func beginSeen(t *testing.T, s *settlement.Settlement, seen ...pending.Entry) int {
+	t.Helper()
+	began, err := s.BeginSeen(seen)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return len(began)
+}
+
+func TestWhatEndsDuringAWatchIsNotBegunByWhoHasSeenItBefore(t *testing.T) {
+	t.Parallel()
+	waiting := waitingFor(10, 20, 30)
+	s := settlement.New(waiting, waiting.position)
+	s.Watch()
+	ended, free, underWay := waiting.waiting[10], waiting.waiting[20], waiting.waiting[30]
+	if !begin(t, s, 10) || !begin(t, s, 30) {
+		t.Fatal("not begun")
+	}
+	s.Concluded(10, 100)
+	waiting.apply(10, 100)
+	if begin(t, s, 10) { // nothing waits; that frees the handle
+		t.Fatal("begun again")
+	}
+	if n := beginSeen(t, s, ended, free, underWay); n != 1 {
+		t.Fatalf("%d were begun, expected the one that nobody has decided about", n)
+	}
+	if begin(t, s, 20) {
+		t.Fatal("what was begun by a look is begun by another")
+	}
+	s.ConcludedAll([]pending.Entry{free}, []event.Position{101})
+	waiting.apply(20, 101)
+	s.Unwatch()
+	if n := s.Taken(); n != 1 {
+		t.Errorf("%d handles are taken, expected the one under way", n)
+	}
+	s.Watch()
+	if n := beginSeen(t, s, underWay); n != 0 {
+		t.Error("what is under way is begun again")
+	}
+	s.WithdrawAll([]pending.Entry{underWay})
+	if n := beginSeen(t, s, underWay); n != 1 {
+		t.Error("what was withdrawn is not free")
+	}
+}
+
+func TestAWatchDuringWhichVeryMuchEndsAsksTheTable(t *testing.T) {
+	t.Parallel()
+	const many = 1<<16 + 10
+	waiting := waitingFor()
+	for h := range event.Position(many) {
+		waiting.waiting[h+1] = pending.Entry{Handle: h + 1, Due: 7}
+	}
+	s := settlement.New(waiting, waiting.position)
+	first, last := waiting.waiting[1], waiting.waiting[many]
+	s.Watch()
+	for h := event.Position(1); h < many; h++ {
+		if !begin(t, s, h) {
+			t.Fatal("not begun")
+		}
+		s.Concluded(h, many+h)
+		waiting.apply(h, many+h)
+	}
+	if n := beginSeen(t, s, first, last); n != 1 {
+		t.Errorf("%d of the first, which has ended, and the last, which waits, were begun", n)
+	}
+}
