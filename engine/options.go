@@ -51,7 +51,7 @@ type Options struct {
 	WaitingFS  vfs.FS
 	WaitingDir string
 	// WaitingYoung is how many waiting messages are kept in memory before they
-	// go into that table's files; 0 means 65,536.
+	// go into that table's files; 0 means 262,144.
 	WaitingYoung int
 	// FlushInterval is the time between syncs where CommitAt doesn't need
 	// them; 0 means 500 ms, RocketMQ's flushIntervalCommitLog.

@@ -50,6 +50,11 @@
 // is the one that ends its wait, so after a crash either both have happened or
 // neither, and what came due meanwhile is delivered at once.
 //
+// Some dozens of messages go with one proposal, a parcel, in the order in which
+// they are due: reading, deciding and storing them costs the locks of one. A look
+// at the table settles which are due; while they are delivered the settlement
+// remembers what ends otherwise, so that the table isn't asked about each again.
+//
 // So much that waits may come due in one second that others would wait for it.
 // What is proposed and not yet stored is therefore bounded, in bytes and in
 // number: the log takes it with one sync, next to what producers send.

@@ -4,7 +4,11 @@
 // Most of them wait for a moment: a transaction ends some milliseconds after it
 // began, a delay is often a second. They are kept in memory while they are
 // young, and most never leave it. There may be many millions of the others, so
-// what gets older is put into an embedded store (Pebble), oldest first.
+// what gets older is put into an embedded store (Pebble), oldest first. Young
+// ones lie in the order in which they began, which is that of their handles, so
+// they are found by halving it; some 50 bytes each. What a frame ends of the
+// store is read with one iterator: messages that are due at one time mostly
+// began side by side.
 //
 // # The store and the log
 //

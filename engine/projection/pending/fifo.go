@@ -1,5 +1,7 @@
 package pending
 
+import "sort"
+
 // fifo is a queue whose elements are numbered from the first one ever on.
 type fifo[E any] struct {
 	elements []E
@@ -16,6 +18,13 @@ func (q *fifo[E]) push(e E) { q.elements = append(q.elements, e) }
 
 // at is the element with a number; it has to be in the queue.
 func (q *fifo[E]) at(number uint64) *E { return &q.elements[q.head+int(number-q.begin)] }
+
+// search is the number of the first element that is behind, next where none is.
+// All that follow one that is behind are behind, too.
+func (q *fifo[E]) search(behind func(*E) bool) uint64 {
+	n := sort.Search(q.len(), func(i int) bool { return behind(&q.elements[q.head+i]) })
+	return q.begin + uint64(n)
+}
 
 func (q *fifo[E]) first() (*E, bool) {
 	if q.len() == 0 {

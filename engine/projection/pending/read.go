@@ -20,10 +20,14 @@ func (t *Table) Counts() Counts {
 // Get returns what waits under a handle, and whether something does.
 func (t *Table) Get(handle event.Position) (Entry, bool, error) {
 	t.mu.Lock()
-	f, found := t.young.items[handle]
+	number, found := t.young.find(handle)
+	var i item
+	if found {
+		i = t.young.get(number)
+	}
 	t.mu.Unlock()
 	if found {
-		return f.Entry, true, nil
+		return i.Entry, true, nil
 	}
 	i, found, err := t.store.get(handle)
 	return i.Entry, found, err

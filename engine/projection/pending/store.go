@@ -1,9 +1,12 @@
 package pending
 
 import (
+	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -36,6 +39,7 @@ type store struct {
 	written Place                       // the place that the store has
 	counts  Counts
 	lowest  bounds // of what the batch puts in
+	near    []item // read ahead for take, by handle; kind 0 for none
 	key     []byte
 	value   []byte
 
@@ -108,6 +112,37 @@ func (s *store) clear(at Place) error {
 	return errors.Join(s.commitAt(at), s.mark(), s.flush())
 }
 
+// readAheadMin is how many entries are worth an iterator.
+const readAheadMin = 4
+
+// readAhead reads the entries with these handles, which it sorts, for take.
+func (s *store) readAhead(handles []event.Position) error {
+	s.near = s.near[:0]
+	if len(handles) < readAheadMin || s.isEmpty() {
+		return nil
+	}
+	slices.Sort(handles)
+	it, err := s.iterator(handleKey(nil, handles[0]), []byte{byHandle + 1})
+	if err != nil {
+		return err
+	}
+	more := it.First()
+	for i := 0; i < len(handles) && err == nil; i++ {
+		s.key = handleKey(s.key[:0], handles[i])
+		if more && bytes.Compare(it.Key(), s.key) < 0 {
+			if more = it.Next(); more && bytes.Compare(it.Key(), s.key) < 0 {
+				more = it.SeekGE(s.key)
+			}
+		}
+		found := item{Entry: Entry{Handle: handles[i]}}
+		if more && bytes.Equal(it.Key(), s.key) {
+			err = found.decodeHandleValue(it.Value())
+		}
+		s.near = append(s.near, found)
+	}
+	return closed(it, err)
+}
+
 // take reads an entry that is going to change. The changes of a batch can't be
 // read, so one with a change of it is committed first.
 func (s *store) take(handle event.Position) (item, bool, error) {
@@ -115,9 +150,20 @@ func (s *store) take(handle event.Position) (item, bool, error) {
 		if err := s.commit(); err != nil {
 			return item{}, false, err
 		}
+		return s.get(handle)
+	}
+	if s.isEmpty() {
+		return item{}, false, nil
+	}
+	i, is := slices.BinarySearchFunc(s.near, handle, func(i item, h event.Position) int { return cmp.Compare(i.Handle, h) })
+	if is {
+		return s.near[i], s.near[i].Kind != 0, nil
 	}
 	return s.get(handle)
 }
+
+// isEmpty reports whether nothing is in the store, as the batch leaves it.
+func (s *store) isEmpty() bool { return s.counts == Counts{} }
 
 func (s *store) get(handle event.Position) (i item, found bool, err error) {
 	i.Handle = handle
@@ -179,6 +225,7 @@ func (s *store) commit() error {
 	}
 	s.batch.Reset()
 	clear(s.changed)
+	s.near = s.near[:0]
 	s.lowerBounds()
 	s.written = s.place
 	s.position.Store(uint64(s.place.Position))

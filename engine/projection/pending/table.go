@@ -22,20 +22,22 @@ type Options struct {
 	Log event.LogID
 	// CacheBytes is the store's block cache, default 16 MiB.
 	CacheBytes int64
-	// YoungEntries bounds how much is kept in memory, default 65,536 entries.
+	// YoungEntries bounds how much is kept in memory, default 262,144 entries of
+	// some 50 bytes.
 	YoungEntries int
 	// Text receives what the store reports.
 	Text *slog.Logger
 }
 
 const (
-	defaultYoungEntries = 1 << 16
+	defaultYoungEntries = 1 << 18
 	// youngLogBytes bounds how old what is in memory may get, in bytes of the
-	// log, as a start has to read that part of it again.
-	youngLogBytes = 128 << 20
-	// handlesPerEntry bounds the memory for handles of what has ended, behind
-	// one that hasn't.
-	handlesPerEntry = 8
+	// log, as a start has to read that part of it again: in less than half a
+	// second. At full load it is some seconds' worth.
+	youngLogBytes = 384 << 20
+	// placesPerEntry bounds the memory for what has ended, behind something that
+	// hasn't.
+	placesPerEntry = 2
 	// stepEntries is how much goes from memory into the store at once, besides
 	// as much as has come.
 	stepEntries = 1024
@@ -51,11 +53,12 @@ type Table struct {
 	youngEntries int
 
 	// The applier's.
-	staged []change // by events of the frame
-	at     Place    // everything before is applied
-	items  []item
-	begun  [kinds]int64 // the earliest time of what the frame has put in
-	err    error        // the first, of a read or a write
+	staged []change         // by events of the frame
+	at     Place            // everything before is applied
+	aged   []uint64         // numbers of young entries that go into the store
+	old    []event.Position // handles that the frame's events name and that aren't young
+	begun  [kinds]int64     // the earliest time of what the frame has put in
+	err    error            // the first, of a read or a write
 
 	mu       sync.Mutex
 	young    young
@@ -152,6 +155,9 @@ func (t *Table) Apply(at projection.Place, e event.Event) {
 // ends.
 func (t *Table) Commit(place Place) error {
 	begun := 0
+	if t.err == nil {
+		t.err = t.readAhead()
+	}
 	for i := range t.staged {
 		if t.err != nil {
 			return t.err
@@ -178,22 +184,42 @@ func (t *Table) Commit(place Place) error {
 	return t.err
 }
 
+// readAhead has the store read at once what the changes of a frame are about:
+// messages that are due at one time lie side by side there.
+func (t *Table) readAhead() error {
+	t.old = t.old[:0]
+	for i := range t.staged {
+		if t.staged[i].does == begins {
+			continue
+		}
+		if _, isYoung := t.young.find(t.staged[i].entry.Handle); !isYoung {
+			t.old = append(t.old, t.staged[i].entry.Handle)
+		}
+	}
+	return t.store.readAhead(t.old)
+}
+
 func (t *Table) carryOut(c *change) error {
 	if c.does == begins {
 		t.begin(&item{Entry: c.entry})
 		return nil
 	}
-	f, isYoung := t.young.items[c.entry.Handle]
-	old, found := f.item, isYoung
-	if !isYoung {
+	number, isYoung := t.young.find(c.entry.Handle)
+	found := isYoung
+	var old item
+	if isYoung {
+		old = t.young.get(number)
+	} else {
 		var err error
 		if old, found, err = t.store.take(c.entry.Handle); err != nil {
 			return err
 		}
 	}
 	switch {
+	case c.does == ends && found && isYoung:
+		t.endYoung(number)
 	case c.does == ends && found:
-		t.end(&old, isYoung)
+		t.endOld(&old)
 	case c.does == moves && !found: // where it began is trimmed
 		t.begin(&item{Entry: c.entry, asOf: c.of})
 	case c.does == ends || !found || c.of <= old.asOf:
@@ -203,32 +229,41 @@ func (t *Table) carryOut(c *change) error {
 		if c.does == moves {
 			renewed.Entry = c.entry
 		}
-		t.renew(&old, &renewed, isYoung)
+		t.renew(&old, &renewed, number, isYoung)
 	}
 	return nil
 }
 
+// begin adds an entry: in memory, or in the store if it began before others did.
 func (t *Table) begin(i *item) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.young.begin(i, t.at)
-	t.counts.add(i.Kind, 1)
-	t.note(i)
-}
-
-func (t *Table) end(i *item, isYoung bool) {
+	isYoung := i.asOf == 0 && t.young.follows(i.Handle)
 	if !isYoung {
-		t.store.remove(i)
+		t.store.put(i)
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if isYoung {
-		t.young.end(i.Handle)
+		t.young.begin(&i.Entry, t.at)
 	}
+	t.counts.add(i.Kind, 1)
+	t.note(i)
+}
+
+func (t *Table) endYoung(number uint64) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.counts.add(t.young.entries.at(number).kind, -1)
+	t.young.end(number)
+}
+
+func (t *Table) endOld(i *item) {
+	t.store.remove(i)
+	t.mu.Lock()
+	defer t.mu.Unlock()
 	t.counts.add(i.Kind, -1)
 }
 
-func (t *Table) renew(old, renewed *item, isYoung bool) {
+func (t *Table) renew(old, renewed *item, number uint64, isYoung bool) {
 	if !isYoung {
 		t.store.remove(old)
 		t.store.put(renewed)
@@ -236,7 +271,7 @@ func (t *Table) renew(old, renewed *item, isYoung bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if isYoung {
-		t.young.change(renewed)
+		t.young.change(number, renewed)
 	}
 	t.counts.add(old.Kind, -1)
 	t.counts.add(renewed.Kind, 1)
@@ -274,14 +309,15 @@ func (t *Table) tell() {
 func (t *Table) age(most int) error {
 	for most > 0 {
 		oldest, any := t.young.oldest()
-		if !any || len(t.young.items) <= t.youngEntries && t.young.handles.len() <= handlesPerEntry*t.youngEntries &&
+		if !any || t.young.live <= t.youngEntries && t.young.entries.len() <= placesPerEntry*t.youngEntries &&
 			t.at.Position-oldest.Position <= youngLogBytes {
 			return nil
 		}
-		t.items = t.young.oldestFrame(t.items[:0])
-		most -= len(t.items)
-		for i := range t.items {
-			t.store.put(&t.items[i])
+		t.aged = t.young.oldestFrame(t.aged[:0])
+		most -= len(t.aged)
+		for _, number := range t.aged {
+			i := t.young.get(number)
+			t.store.put(&i)
 		}
 		place := t.at
 		if second, any := t.young.second(); any {
@@ -293,8 +329,8 @@ func (t *Table) age(most int) error {
 			return err
 		}
 		t.mu.Lock()
-		for i := range t.items {
-			t.young.end(t.items[i].Handle)
+		for _, number := range t.aged {
+			t.young.end(number)
 		}
 		t.mu.Unlock()
 	}

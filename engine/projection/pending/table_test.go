@@ -223,7 +223,7 @@ func TestTheTableIsTheFoldOfTheLog(t *testing.T) {
 				at := event.Position(i + 1)
 				m.apply(at, log[i])
 				table.Apply(projection.Place{Index: event.Index(at), Position: at}, log[i])
-				if i+1 < len(log) && i >= int(place.Index) && rng.IntN(3) > 0 {
+				if i+1 < len(log) && i >= int(place.Index) && rng.IntN(3+2*int(seed)) > 0 {
 					continue // the frame has more events
 				}
 				endFrame(t, rng, table, event.Index(at))
@@ -315,6 +315,43 @@ func isToldOfWhatIsDueSooner(t *testing.T, young int) {
 
 // TestNothingIsMissedWhileItGoesIntoTheStore reads beside an applier that lets
 // nearly everything get old at once.
+func TestAFrameMayChangeWhatIsInTheStoreManyTimes(t *testing.T) {
+	t.Parallel()
+	const entries = 20
+	table, _ := openYoung(t, nil, testLog, 1)
+	defer table.Close()
+	m, at := model{}, event.Position(0)
+	apply := func(d event.Draft) {
+		at++
+		e := encode(d)
+		m.apply(at, e)
+		table.Apply(projection.Place{Index: event.Index(at), Position: at}, e)
+	}
+	commit := func() {
+		t.Helper()
+		if err := table.Commit(pending.Place{Index: event.Index(at), Position: at + 1}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for range entries {
+		apply(event.Draft{Kind: event.KindHalf, Due: 7, Payload: event.Bytes("record")})
+		commit()
+	}
+	for round := range int64(3) {
+		for handle := event.Position(1); handle <= entries; handle++ {
+			apply(event.Draft{Kind: event.KindAsked, Cause: handle, Due: 10 + round})
+		}
+	}
+	for handle := event.Position(1); handle <= entries; handle += 2 {
+		for range 3 {
+			apply(event.Draft{Kind: event.KindMessage, Cause: handle, Payload: event.Bytes("record")})
+		}
+	}
+	apply(event.Draft{Kind: event.KindMessage, Cause: math.MaxUint64, Payload: event.Bytes("of nothing")})
+	commit()
+	check(t, table, m)
+}
+
 func TestNothingIsMissedWhileItGoesIntoTheStore(t *testing.T) {
 	t.Parallel()
 	table, _ := openYoung(t, nil, testLog, 5)
