@@ -95,7 +95,9 @@ func frameBytes(cmd *remoting.Command) int64 {
 func (g *flight) land(response *remoting.Command, err error) {
 	switch {
 	case err == nil:
-		g.reply.Take(response)
+		g.replyTo.Pass(response)
+		g.finish()
+		return
 	case g.kind == pull:
 		g.forwarder.metrics.failed.Inc()
 		g.fillAgain()

@@ -171,13 +171,11 @@ type downstream struct{ link *link }
 func (d downstream) Handle(rt remoting.ReplyTo, cmd *remoting.Command) {
 	d.link.forwarder.metrics.calls.Inc()
 	err := d.link.client.Forward(cmd, callTime, func(response *remoting.Command, err error) {
-		var reply remoting.Reply
 		if err != nil {
-			reply.Code, reply.Remark = remoting.ResponseSystemError, "the client gave no answer: "+err.Error()
-		} else {
-			reply.Take(response)
+			rt.Send(&remoting.Reply{Code: remoting.ResponseSystemError, Remark: "the client gave no answer: " + err.Error()})
+			return
 		}
-		rt.Send(&reply)
+		rt.Pass(response)
 	})
 	if err != nil {
 		rt.Send(&remoting.Reply{Code: remoting.ResponseSystemError, Remark: "the client can't be reached: " + err.Error()})

@@ -100,6 +100,18 @@ func sendAndReply(t testing.TB, s Serialization, reply func(rt ReplyTo)) func() 
 	}
 }
 
+// decodedReply is a reply as its receiver has it.
+func decodedReply(t testing.TB, s Serialization) *Command {
+	var r Reply
+	fillSendReply(&r)
+	frame, _ := r.appendHeader(nil, 99, s)
+	c := &Command{}
+	if err := c.Decode(append(frame, r.Body...)); err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
 func TestARequestAndItsReplyDoNotAllocate(t *testing.T) { // as above
 	for _, s := range []Serialization{JSON, Binary} {
 		var alone, together Reply
@@ -113,6 +125,8 @@ func TestARequestAndItsReplyDoNotAllocate(t *testing.T) { // as above
 			b.Send(rt, &together)
 			b.Flush()
 		}))
+		response := decodedReply(t, s)
+		expectNoAllocations(t, "Pass "+s.String(), sendAndReply(t, s, func(rt ReplyTo) { rt.Pass(response) }))
 	}
 }
 

@@ -8,7 +8,12 @@ type Batch struct{ touched []*Conn }
 // Send encodes r into the output of rt's connection without writing it; a
 // large body is written at once instead of being copied. It does nothing for a
 // one-way request or a closed connection. r can be used again afterwards.
-func (b *Batch) Send(rt ReplyTo, r *Reply) {
+func (b *Batch) Send(rt ReplyTo, r *Reply) { b.send(rt, r) }
+
+// Pass is Send for a response that came from elsewhere; see ReplyTo.Pass.
+func (b *Batch) Pass(rt ReplyTo, response *Command) { b.send(rt, passed{response}) }
+
+func (b *Batch) send(rt ReplyTo, r answer) {
 	if rt.Oneway {
 		return
 	}

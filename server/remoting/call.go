@@ -5,6 +5,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"sync"
 )
 
@@ -175,7 +177,8 @@ func (c *Conn) completeCall(cmd *Command) {
 	c.options.logger.Debug("response to no call in flight is dropped", "connection", c.id, "remote", c.remote, "opaque", cmd.Opaque)
 }
 
-// failCalls ends all calls, and those to come, with err.
+// failCalls ends all calls, in the order in which they were sent, and those to
+// come, with err.
 func (c *Conn) failCalls(err error) {
 	c.calls.mu.Lock()
 	c.calls.failed = err
@@ -185,14 +188,20 @@ func (c *Conn) failCalls(err error) {
 	for range waiting {
 		<-c.calls.slots
 	}
-	for _, call := range waiting {
-		call.done(nil, err)
+	for _, opaque := range sentOrder(waiting) {
+		waiting[opaque].done(nil, err)
 	}
 }
 
-// sweepCalls ends the calls of Go that have seen more than limit sweeps.
+// sentOrder lists calls as they were sent.
+func sentOrder(calls map[int32]pendingCall) []int32 {
+	return slices.SortedFunc(maps.Keys(calls), func(a, b int32) int { return cmp.Compare(a-b, 0) }) // numbers wrap around
+}
+
+// sweepCalls ends the calls of Go that have seen more than limit sweeps, in the
+// order in which they were sent.
 func (c *Conn) sweepCalls(limit int) {
-	var late []pendingCall
+	var late map[int32]pendingCall
 	c.calls.mu.Lock()
 	for opaque, call := range c.calls.waiting {
 		if !call.expires {
@@ -204,11 +213,14 @@ func (c *Conn) sweepCalls(limit int) {
 			continue
 		}
 		delete(c.calls.waiting, opaque)
-		late = append(late, call)
+		if late == nil {
+			late = make(map[int32]pendingCall)
+		}
+		late[opaque] = call
 	}
 	c.calls.mu.Unlock()
-	for _, call := range late {
+	for _, opaque := range sentOrder(late) {
 		<-c.calls.slots
-		call.done(nil, ErrTimeout)
+		late[opaque].done(nil, ErrTimeout)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"reflect"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -301,5 +302,45 @@ func TestDialSaysWhereItCouldNotConnect(t *testing.T) {
 	l.Close()
 	if _, err := Dial(within(t), addr, ClientOptions{}); err == nil || !strings.Contains(err.Error(), addr) {
 		t.Errorf("error %v", err)
+	}
+}
+
+func TestCallsFailInTheOrderInWhichTheyWereSent(t *testing.T) {
+	t.Parallel()
+	server := startServer(t, newTestHandler(func(ReplyTo, *Command) {}), Options{})
+	c, err := Dial(t.Context(), server.Addr().String(), ClientOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	const count = 200
+	failed := make(chan int, count)
+	for i := range count {
+		if err := c.Go(sendV2(), func(*Command, error) { failed <- i }); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c.Close()
+	for want := range count {
+		if got := <-failed; got != want {
+			t.Fatalf("call %d fails as number %d", got, want)
+		}
+	}
+}
+
+func TestACommandIsReadAgainFromItsFrame(t *testing.T) {
+	t.Parallel()
+	for _, s := range []Serialization{JSON, Binary} {
+		var sent, got Command
+		if err := sent.Decode(requestFrame(t, sendV2(), 7, 0, s)); err != nil {
+			t.Fatal(err)
+		}
+		sent.Language, sent.Version, sent.Flag = 9, 317, flagOneway
+		frame, err := sent.AppendFrame(nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := got.Decode(frame); err != nil || !reflect.DeepEqual(got, sent) {
+			t.Errorf("%v: %+v becomes %+v, %v", s, sent, got, err)
+		}
 	}
 }

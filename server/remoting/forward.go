@@ -78,6 +78,31 @@ func (f forwarded) appendJSON(dst []byte, opaque, flag int32) []byte {
 	return endJSON(dst, len(f.Fields))
 }
 
+// passed is somebody else's response.
+type passed struct{ *Command }
+
+func (p passed) payload() []byte     { return p.Body }
+func (p passed) responseCode() int32 { return p.Code }
+
+func (p passed) appendHeader(dst []byte, opaque int32, s Serialization) ([]byte, bool) {
+	at := len(dst)
+	dst, err := forwarded(p).appendHeader(dst, opaque, flagResponse, s)
+	if err != nil {
+		return appendTooLarge(dst[:at], len(p.Body), opaque, s), false
+	}
+	return dst, true
+}
+
+// AppendFrame appends the command as a frame of its serialization that Decode
+// reads: with everything that its sender said.
+func (c *Command) AppendFrame(dst []byte) ([]byte, error) {
+	dst, err := forwarded{c}.appendHeader(dst, c.Opaque, c.Flag, c.Serialization)
+	if err != nil {
+		return dst, err
+	}
+	return append(dst, c.Body...), nil
+}
+
 // Forward sends on a request that came from elsewhere. Its fields, body,
 // remark, language, version and serialization stay those of its sender; the
 // number is one of this connection's. It differs from Go in its patience, after
@@ -103,16 +128,6 @@ func (c *Conn) Forward(cmd *Command, patience time.Duration, done func(*Command,
 // RemoteAddr is that client's address from now on. A handler calls it in Handle,
 // before the connection's first request that anybody else sees.
 func (c *Conn) ActFor(client netip.AddrPort) { c.remote = client }
-
-// Take makes r say what a response says that came from elsewhere. The body
-// still aliases the command's.
-func (r *Reply) Take(response *Command) {
-	r.Reset()
-	r.Code, r.Remark, r.Body = response.Code, string(response.Remark), response.Body
-	for _, f := range response.Fields {
-		r.SetBytes(string(f.Key), f.Value)
-	}
-}
 
 // Alive reports whether the connection hasn't begun to close.
 func (c *Conn) Alive() bool { return !c.ending.Load() }

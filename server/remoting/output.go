@@ -54,9 +54,9 @@ type output struct {
 // encodeReply appends a reply to the output. It reports false when there is
 // nothing to flush: the connection is closed, or the reply went out directly.
 // With a batch the connection is put on the batch's list.
-func (c *Conn) encodeReply(rt ReplyTo, r *Reply, b *Batch) bool {
+func (c *Conn) encodeReply(rt ReplyTo, r answer, b *Batch) bool {
 	if !rt.received.IsZero() {
-		c.options.observe(rt.request, r.Code, time.Since(rt.received))
+		c.options.observe(rt.request, r.responseCode(), time.Since(rt.received))
 	}
 	c.mu.Lock()
 	c.answered()
@@ -70,7 +70,7 @@ func (c *Conn) encodeReply(rt ReplyTo, r *Reply, b *Batch) bool {
 	o.b, whole = r.appendHeader(o.b, rt.Opaque, rt.Serialization)
 	var body []byte
 	if whole {
-		body = r.Body
+		body = r.payload()
 	}
 	if b != nil && c.out.batch != b {
 		c.out.batch = b

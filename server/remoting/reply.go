@@ -66,6 +66,18 @@ func (r *Reply) set(key string, from int) {
 	r.fields = append(r.fields, f)
 }
 
+// answer is a response that can be encoded.
+type answer interface {
+	// appendHeader appends the frame's prefix and header; payload follows if it
+	// reports true.
+	appendHeader(dst []byte, opaque int32, s Serialization) ([]byte, bool)
+	payload() []byte
+	responseCode() int32
+}
+
+func (r *Reply) payload() []byte     { return r.Body }
+func (r *Reply) responseCode() int32 { return r.Code }
+
 // appendHeader appends the frame's prefix and header. The body, which is to
 // follow, is not appended. A reply that does not fit in a frame is replaced by
 // an error, in which case it reports false: no body follows.
@@ -90,12 +102,18 @@ func (r *Reply) appendHeader(dst []byte, opaque int32, s Serialization) ([]byte,
 	if closeFrame(dst, at, len(r.Body), s) {
 		return dst, true
 	}
+	return appendTooLarge(dst[:at], len(r.Body), opaque, s), false
+}
+
+// appendTooLarge appends what is answered instead of a response that is too
+// large.
+func appendTooLarge(dst []byte, bodyBytes int, opaque int32, s Serialization) []byte {
 	instead := Reply{
 		Code:   ResponseSystemError,
-		Remark: "the response has a body of " + strconv.Itoa(len(r.Body)) + " bytes and does not fit in a frame of 16 MiB; ask for less at a time",
+		Remark: "the response has a body of " + strconv.Itoa(bodyBytes) + " bytes and does not fit in a frame of 16 MiB; ask for less at a time",
 	}
-	dst, _ = instead.appendHeader(dst[:at], opaque, s)
-	return dst, false
+	dst, _ = instead.appendHeader(dst, opaque, s)
+	return dst
 }
 
 // ReplyTo names the request that a reply answers. It is a value and may
@@ -115,7 +133,14 @@ type ReplyTo struct {
 // while Handle of this request still runs, together with the replies to the
 // other requests that came with it. It does nothing for a one-way request or a
 // closed connection. Safe from any goroutine; r can be used again afterwards.
-func (rt ReplyTo) Send(r *Reply) {
+func (rt ReplyTo) Send(r *Reply) { rt.send(r) }
+
+// Pass answers with a response that came from elsewhere: its code, fields,
+// remark, body, language and version are those of its sender. It allocates
+// nothing and doesn't keep the response. Otherwise it is like Send.
+func (rt ReplyTo) Pass(response *Command) { rt.send(passed{response}) }
+
+func (rt ReplyTo) send(r answer) {
 	if rt.Oneway {
 		return
 	}
