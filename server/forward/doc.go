@@ -51,6 +51,12 @@
 // change of leaders links to the old one stay for 300 ms, since it still
 // answers what it has.
 //
+// # A proxy
+//
+// NewProxy makes the same for a server that isn't of the group: links begin
+// without FORWARD, and what can't be forwarded is left to Options.Local. Of
+// pulls, held too, and of what the server asks of clients all of the above holds.
+//
 // # Goroutines and bounds
 //
 //	reader of the client's connection   Handle: encodes into the link. It opens the

@@ -47,6 +47,8 @@ type place struct {
 // Forwarder is a remoting.Handler that stands before a broker of a group.
 type Forwarder struct {
 	options  Options
+	kindOf   func(code int32) kind
+	greet    func(ctx context.Context, c *remoting.Client, client string) error // begins a link
 	metrics  *forwardMetrics
 	place    atomic.Pointer[place]
 	links    sync.Map // of *link by *remoting.Conn: clients of this node
@@ -81,9 +83,21 @@ func New(o Options) *Forwarder {
 	if o.Log == nil {
 		o.Log = slog.Default()
 	}
-	f := &Forwarder{options: o}
+	f := &Forwarder{options: o, kindOf: kindInGroup}
+	f.greet = f.introduce
 	f.metrics = newMetrics(f)
 	f.place.Store(&place{})
+	return f
+}
+
+// NewProxy makes a forwarder to a server that knows nothing of it: the client's
+// connection there is that of the proxy. Everything is forwarded; what can't
+// be, as the server isn't in reach, goes to Options.Local.
+func NewProxy(o Options, address string) *Forwarder {
+	f := New(o)
+	f.kindOf = kindForProxy
+	f.greet = func(context.Context, *remoting.Client, string) error { return nil }
+	f.place.Store(&place{leader: address})
 	return f
 }
 
@@ -131,7 +145,7 @@ func (f *Forwarder) Handle(rt remoting.ReplyTo, cmd *remoting.Command) {
 		f.options.Local.Handle(rt, cmd)
 		return
 	}
-	kind := kindOf(cmd.Code)
+	kind := f.kindOf(cmd.Code)
 	switch {
 	case kind == ofThisNode:
 		f.options.Local.Handle(rt, cmd)

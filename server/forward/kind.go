@@ -16,7 +16,16 @@ const (
 	ofThisNode        // never forwarded
 )
 
-func kindOf(code int32) kind {
+// kindForProxy knows no requests that only the server itself can answer.
+func kindForProxy(code int32) kind {
+	switch k := kindInGroup(code); k {
+	case pull, registration:
+		return k
+	}
+	return read
+}
+
+func kindInGroup(code int32) kind {
 	switch code {
 	case remoting.RequestPullMessage, remoting.RequestLitePullMessage:
 		return pull

@@ -156,7 +156,7 @@ func (f *Forwarder) open(l *link, address string) (*remoting.Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := f.introduce(ctx, c, l.client.RemoteAddr().String()); err != nil {
+	if err := f.greet(ctx, c, l.client.RemoteAddr().String()); err != nil {
 		c.Conn().Close()
 		return nil, fmt.Errorf("speak for %v at %s: %w", l.client.RemoteAddr(), address, err)
 	}

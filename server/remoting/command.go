@@ -1,6 +1,9 @@
 package remoting
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+)
 
 const (
 	flagResponse = 1 << 0
@@ -87,11 +90,20 @@ func (c *Command) Bool(key string) bool {
 
 // Clone copies the command and everything it points to.
 func (c *Command) Clone() *Command {
+	d := &Command{}
+	c.CopyTo(d, nil)
+	return d
+}
+
+// CopyTo makes d a copy whose bytes are in arena, and returns the arena, which
+// it has to grow when it is too small. A copy into what was used before doesn't
+// allocate once that is large enough.
+func (c *Command) CopyTo(d *Command, arena []byte) []byte {
 	n := len(c.Remark) + len(c.Body)
 	for _, f := range c.Fields {
 		n += len(f.Key) + len(f.Value)
 	}
-	arena := make([]byte, 0, n)
+	arena = slices.Grow(arena[:0], n)
 	keep := func(b []byte) []byte {
 		if len(b) == 0 {
 			return nil
@@ -100,13 +112,14 @@ func (c *Command) Clone() *Command {
 		arena = append(arena, b...)
 		return arena[at:len(arena):len(arena)]
 	}
-	d := *c
+	fields := slices.Grow(d.Fields[:0], len(c.Fields))
+	*d = *c
 	d.Remark, d.Body = keep(c.Remark), keep(c.Body)
-	d.Fields = make([]Field, len(c.Fields))
-	for i, f := range c.Fields {
-		d.Fields[i] = Field{Key: keep(f.Key), Value: keep(f.Value)}
+	for _, f := range c.Fields {
+		fields = append(fields, Field{Key: keep(f.Key), Value: keep(f.Value)})
 	}
-	return &d
+	d.Fields = fields
+	return arena
 }
 
 // Decode reads the frame b, all of it, in place: it may rewrite the header in

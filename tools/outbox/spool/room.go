@@ -15,8 +15,14 @@ func (s *Spool) used() int64 {
 	return int64(end - begin)
 }
 
+// marksShare is the part of a segment that is kept for marks, and for entries
+// that are on their way while the room is measured.
+const marksShare = 4
+
 // look measures what room there is.
-func (s *Spool) look() { s.room.Store(s.options.BytesMax - s.used()) }
+func (s *Spool) look() {
+	s.room.Store(s.options.BytesMax - s.options.SegmentBytes/marksShare - s.used())
+}
 
 // admit takes room for an entry.
 func (s *Spool) admit(n int64) error {
