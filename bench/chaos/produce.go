@@ -57,7 +57,11 @@ func (t *traffic) official(ctx context.Context, s *source) error {
 // sendOfficially sends one message and waits for its end. It isn't cut short
 // when the load ends: a producer's own time limit bounds it.
 func (w *writer) sendOfficially(p rocketmq.Producer) {
-	m := w.begin(check.NoQueue)
+	w.finishOfficially(p, w.begin(check.NoQueue))
+}
+
+// finishOfficially sends a message that has begun.
+func (w *writer) finishOfficially(p rocketmq.Producer, m check.Message) {
 	ended := check.Event{Message: m, Status: check.Unknown, Position: check.NoPosition}
 	result, err := p.SendSync(context.Background(), primitive.NewMessage(topic, check.Body(m)))
 	if err == nil {

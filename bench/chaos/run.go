@@ -60,7 +60,7 @@ func Run(ctx context.Context, o Options) (*Result, error) {
 		return nil, fmt.Errorf("chaos: %w", err)
 	}
 	fmt.Fprintf(o.Out, "repeat with: %s\ndata and logs: %s\n", o.repeat(), r.dir)
-	ctx, cancel := context.WithTimeoutCause(ctx, o.Duration+extraTime, errors.New("the run takes too long"))
+	ctx, cancel := context.WithTimeoutCause(ctx, o.lasts()+extraTime, errors.New("the run takes too long"))
 	defer cancel()
 	verdict, err := r.record(ctx, topology)
 	if err != nil {
@@ -152,23 +152,9 @@ func (r *run) live(ctx context.Context) error {
 
 // prepare makes the topic and the clients' view of the cluster.
 func (r *run) prepare(ctx context.Context) error {
-	var sites []*brokerSite
-	for i, b := range r.cluster.Brokers() {
-		sites = append(sites, &brokerSite{name: b.Name, number: i, addresses: b.Addresses})
-		s, err := dial(ctx, b.Addresses[0])
-		if err != nil {
-			return fmt.Errorf("reach broker %s: %w", b.Name, err)
-		}
-		err = s.createTopic(ctx)
-		s.close()
-		if err != nil {
-			return fmt.Errorf("create the topic: %w", err)
-		}
-	}
-	for _, nameserver := range r.cluster.Nameservers() {
-		if err := awaitRoute(ctx, nameserver); err != nil {
-			return err
-		}
+	sites, err := makeTopic(ctx, r.cluster)
+	if err != nil {
+		return err
 	}
 	r.traffic = newTraffic(r.recorder, r.cluster.Nameservers(), sites, r.options.Rate)
 	r.sources = r.traffic.sources()
@@ -190,7 +176,7 @@ func (r *run) medium() (cluster.Medium, uint64) {
 // draw draws a fault and the time of calm after it.
 func (r *run) draw(number uint32) (text string, strike func(context.Context) error, calm time.Duration) {
 	random := draws(r.options.Seed, drawFault<<32+uint64(number))
-	f := &field{random: random, cluster: r.cluster, medium: r.medium, serves: r.serves, target: drawTarget(random, r.cluster)}
+	f := &field{random: random, cluster: r.cluster, medium: r.medium, serves: r.serves, say: r.say, target: drawTarget(random, r.cluster)}
 	text, planned := r.kinds[random.IntN(len(r.kinds))].plan(f)
 	strike = func(ctx context.Context) error {
 		n, err := f.target.find(ctx, r.cluster)
@@ -209,7 +195,13 @@ func (r *run) suffer(ctx context.Context) error {
 	if !r.serves(ctx, "after the start") {
 		return context.Cause(ctx)
 	}
-	for number := uint32(1); time.Now().Before(end) && ctx.Err() == nil; number++ {
+	more := func(number uint32) bool {
+		if r.options.Count > 0 {
+			return number <= r.options.Count
+		}
+		return time.Now().Before(end)
+	}
+	for number := uint32(1); more(number) && ctx.Err() == nil; number++ {
 		text, strike, calm := r.draw(number)
 		r.say("%s", text)
 		r.recorder.Record(check.Event{Kind: check.FaultBegan, Fault: number, Text: text})

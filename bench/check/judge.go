@@ -163,7 +163,7 @@ func (j *judgement) sendEnded(e *Event) error {
 		}
 	}
 	*m.place = at
-	m.set(placed)
+	m.set(placed | told)
 	if e.Status == OK {
 		m.set(confirmed)
 	}

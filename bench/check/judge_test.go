@@ -146,6 +146,24 @@ func TestARunThatKeepsItsPromisesIsNotBlamed(t *testing.T) {
 	}
 }
 
+// A request may wait somewhere after its connection was given up.
+func TestASendThatWasGivenUpMayBeStoredLater(t *testing.T) {
+	t.Parallel()
+	s := newStory(t)
+	s.writer(1, 1, true)
+	s.writer(2, 1, true)
+	s.begin(1, 0, 0)
+	s.end(1, 0, Unknown, 0, 0, NoPosition)
+	s.send(2, 0, 0, 0, 10)
+	s.arrive(Received, 0, 1, 1, 0)
+	s.stored(0, 0, 10, 2, 0)
+	s.stored(0, 1, 20, 1, 0)
+	s.read(0, 0, 2)
+	if err := s.judge(Rules{}).Err(); err != nil {
+		t.Error(err)
+	}
+}
+
 // brokenPromises are histories with one thing wrong, the rule that must find
 // it, and a word of the events that must be shown.
 var brokenPromises = []struct {

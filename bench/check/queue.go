@@ -117,7 +117,8 @@ func (j *judgement) match(e *Event, m entry, w *writer) {
 
 // order holds a queue to the order of time.
 func (j *judgement) order(q *queue, e *Event, m entry, w *writer) {
-	here := m.is(placed) && m.place.same(placeOf(e.Queue, e.Offset, e.Position))
+	// A send without a receipt may be under way after its client gave it up.
+	here := m.is(told) && m.place.same(placeOf(e.Queue, e.Offset, e.Position))
 	if ended := *m.ended; here && ended != 0 && ended < q.newest {
 		j.found.pair("a queue keeps the order of time", e.Message, q.newestName, "%v offset %d: %v was confirmed before %v was sent, and stands behind it",
 			e.Queue, e.Offset, e.Message, q.newestName)

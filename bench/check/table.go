@@ -19,6 +19,7 @@ const (
 	matched                     // read back at its place
 	received                    // by a consumer
 	seen                        // by any consumer, also one that pulls
+	told                        // a receipt said where it is
 
 	copiesShift = 12 // above: how often it was read back, at most copiesMax
 	copiesMax   = 15

@@ -20,6 +20,13 @@ type Topology struct {
 var Topologies = []Topology{
 	{Name: "single", Nodes: 1, Brokers: 1, Replicas: 1, settings: func(*Cluster, int) []string { return nil }},
 	{Name: "group", Nodes: 3, Brokers: 1, Replicas: 3, settings: groupSettings},
+	{Name: "cluster", Nodes: 3, Brokers: 3, Replicas: 3, settings: clusterSettings},
+}
+
+// clusterSettings make a group for each node.
+func clusterSettings(c *Cluster, node int) []string {
+	return []string{"clusterPeers=" + c.peers(), "clusterSelfId=" + c.nodes[node].Name(), "namesrvAddr=" + c.otherNameservers(node),
+		"leaderReturnDelayMs=3000"}
 }
 
 // groupSettings make all nodes one quorum group.
