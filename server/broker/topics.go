@@ -3,6 +3,7 @@ package broker
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"github.com/apogeemq/apogee/engine/event"
 	"github.com/apogeemq/apogee/server/remoting"
@@ -34,6 +35,19 @@ func (b *Broker) CreateSystemTopics(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// CreateTopic makes a topic of users exist, as another broker has it, and calls
+// done on a goroutine on which it may take its time. A topic that is there stays
+// as it is. Topics that each broker makes by itself, its own and those of
+// consumer groups, are none of users. Only a node that may propose calls it.
+func (b *Broker) CreateTopic(settings TopicSettings, done func(error)) {
+	own := strings.HasPrefix(settings.Name, retryPrefix) || strings.HasPrefix(settings.Name, deadPrefix)
+	if own || b.config.checkAdministeredTopic(settings.Name) != nil || b.live.get().permission&PermissionWrite == 0 {
+		done(nil)
+		return
+	}
+	b.registry.createTopic(settings, done)
 }
 
 // createTopic makes a topic exist and then calls done, on a goroutine on which

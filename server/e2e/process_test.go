@@ -204,11 +204,22 @@ var portsTaken sync.Map // of ports to struct{}
 // freePorts finds ports that nobody listens on.
 func freePorts(t *testing.T) ports {
 	t.Helper()
+	return freeRun(t, 1)
+}
+
+// freeRun finds as many ports times portsEach in a row, and returns the first.
+func freeRun(t *testing.T, length int) ports {
+	t.Helper()
+tries:
 	for range 1000 {
-		p := ports(portFirst + portsEach*rand.IntN((portLast-portFirst)/portsEach))
-		if _, taken := portsTaken.LoadOrStore(p, struct{}{}); !taken && p.free() {
-			return p
+		first := ports(portFirst + portsEach*rand.IntN((portLast-portFirst)/portsEach-length+1))
+		for i := range ports(length) {
+			p := first + i*portsEach
+			if _, taken := portsTaken.LoadOrStore(p, struct{}{}); taken || !p.free() {
+				continue tries
+			}
 		}
+		return first
 	}
 	t.Fatal("found no free ports")
 	return 0

@@ -128,7 +128,7 @@ func (s *shard) start(ctx context.Context) error {
 		}
 	}
 	s.waits.Store(nil)
-	s.run(s.followTopics)
+	s.run(func(ctx context.Context) { s.followTopics(ctx, s.topicNames()) })
 	s.node.log.Info("ready", "broker", s.config.BrokerName, "cluster", s.config.ClusterName, "clients", s.client)
 	return nil
 }
@@ -165,9 +165,12 @@ func (s *shard) openGates() {
 	s.fast.open(h)
 }
 
+// serving reports whether the broker takes requests.
+func (s *shard) serving() bool { return s.gate.behind.Load() != nil && s.work.Err() == nil }
+
 // track tells what became of the messages with an id.
 func (s *shard) track(id, topic string) (track.Answer, error) {
-	if s.gate.behind.Load() == nil || s.work.Err() != nil {
+	if !s.serving() {
 		return track.Answer{}, errNotServing
 	}
 	return s.broker.Track(id, topic)
@@ -214,18 +217,6 @@ func (s *shard) highAvailability() string {
 		panic("BUG: the address that clients are told is none: " + s.client)
 	}
 	return netip.AddrPortFrom(client.Addr(), client.Port()+haPortDistance).String()
-}
-
-// followTopics reports changed topics to the nameservers.
-func (s *shard) followTopics(ctx context.Context) {
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-s.broker.TopicsChanged():
-			s.registrar.TopicsChanged()
-		}
-	}
 }
 
 // close takes the shard down in order, as far as it has come up: it leaves the

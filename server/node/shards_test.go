@@ -39,6 +39,8 @@ func TestAClusterHasAGroupForEachNodeAndSpreadsThemAgain(t *testing.T) {
 	c := clusterOf(t, groupPerNode, "leaderReturnDelayMs=500")
 	c.up(0, 1, 2)
 	c.until("each node to lead its group", func() bool { return slices.Equal(c.leaders(), []int{0, 1, 2}) })
+	sendTo(t, c.nodes[0].shards[0].address, "Auto", "creates a topic")
+	c.until("the topic to be on all groups", func() bool { return len(c.brokersOf("Auto")) == 3 })
 	for k := range c.nodes {
 		if got := sendTo(t, c.nodes[(k+1)%3].shards[k].address, "T", "through a follower").Text("queueOffset"); got != "0" {
 			t.Errorf("group n%d: the first message has offset %s", k, got)
