@@ -9,10 +9,11 @@ import (
 
 // Limits of RocketMQ's brokers.
 const (
-	topicBytesMax = 127
-	bodyBytesMax  = 4 << 20
-	idBytesMax    = 255
-	delayLevelMax = 18
+	topicBytesMax  = 127
+	bodyBytesMax   = 4 << 20
+	idBytesMax     = 255
+	delayLevelMax  = 18
+	brokerBytesMax = 255
 	// propertiesBytesMax is less than the 32,767 that a record can have, as
 	// brokers add properties of their own.
 	propertiesBytesMax = 32000
@@ -47,7 +48,7 @@ func (m *Message) Check() error {
 }
 
 func (m *Message) checkQueue() error {
-	if q := m.Queue; q != nil && (q.ID < 0 || q.ID > math.MaxInt32 || q.Broker == "" || strings.ContainsFunc(q.Broker, notPlain)) {
+	if q := m.Queue; q != nil && (q.ID < 0 || q.ID > math.MaxInt32 || q.Broker == "" || len(q.Broker) > brokerBytesMax || strings.ContainsFunc(q.Broker, notPlain)) {
 		return refuse("queue %d of broker %.200q: it takes a number from 0 on and the broker's name", q.ID, q.Broker)
 	}
 	return nil

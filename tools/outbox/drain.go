@@ -5,8 +5,8 @@ import "time"
 // spoolPause is between attempts to read a spool that fails.
 const spoolPause = time.Second
 
-// drain is one worker: it sends the oldest message of one stream after the
-// other until the outbox is closed.
+// drain is one worker: it sends one spooled message after the other until the
+// outbox is closed.
 func (o *Outbox) drain() {
 	for o.context.Err() == nil {
 		e, err := o.spool.Take(o.context)

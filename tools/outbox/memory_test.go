@@ -45,10 +45,10 @@ func (s *memory) Append(m *Message, inDoubt bool) (err error) {
 	return err
 }
 
-func (s *memory) Holds(stream string) bool {
+func (s *memory) Holds(m *Message) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return slices.ContainsFunc(s.entries, func(e *Entry) bool { return e.Message.Stream() == stream })
+	return slices.ContainsFunc(s.entries, func(e *Entry) bool { return e.Message.Stream() == m.Stream() })
 }
 
 func (s *memory) Take(ctx context.Context) (Entry, error) {

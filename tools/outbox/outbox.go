@@ -18,10 +18,10 @@ type Options struct {
 	// AttemptTimeout limits one attempt to send; 0 takes 1.5 s. What isn't
 	// answered by then is in doubt.
 	AttemptTimeout time.Duration
-	// Backoff is between the attempts with one stream, and for how long new
+	// Backoff is between the attempts with one message, and for how long new
 	// messages of a topic are spooled at once after one could not be sent.
 	Backoff Backoff
-	// Workers is how many streams are sent from the spool at a time; 0 takes 8.
+	// Workers is how many messages are sent from the spool at a time; 0 takes 16.
 	Workers int
 	// Logger gets what an operator should know; nil takes slog's default.
 	Logger *slog.Logger
@@ -29,7 +29,7 @@ type Options struct {
 
 const (
 	attemptTimeoutDefault = 1500 * time.Millisecond
-	workersDefault        = 8
+	workersDefault        = 16
 )
 
 func (o Options) withDefaults() Options {
@@ -120,7 +120,7 @@ func (o *Outbox) Send(ctx context.Context, m *Message) (Result, Receipt, error) 
 	if err := ctx.Err(); err != nil {
 		return 0, Receipt{}, fmt.Errorf("send message %s: %w: %w", m.ID, ErrNotAccepted, err)
 	}
-	if o.spool.Holds(m.Stream()) || o.topics.paused(m.Topic) {
+	if o.spool.Holds(m) || o.topics.paused(m.Topic) {
 		return o.keep(m, nil)
 	}
 	receipt, err := o.attempt(ctx, m)

@@ -18,17 +18,17 @@ type Spool interface {
 	// ErrFull: there is no room.
 	Append(m *Message, inDoubt bool) error
 
-	// Holds tells whether the stream has entries that were neither delivered
-	// nor quarantined, taken ones included.
-	Holds(stream string) bool
+	// Holds tells whether there are entries that the message must not overtake:
+	// those of its stream that were neither delivered nor quarantined.
+	Holds(m *Message) bool
 
-	// Take waits for a stream that isn't taken and has an entry that is due,
-	// and takes the stream with its oldest entry. An error is the context's, or
-	// says that the spool is closed or damaged.
+	// Take waits for an entry that is due and whose predecessors in its stream
+	// were delivered or quarantined, and takes it. Only those need not be that
+	// were appended side by side with it, by callers who didn't wait for each
+	// other. An error is the context's, or says that the spool can't be read.
 	Take(ctx context.Context) (Entry, error)
 
-	// Each entry that was taken goes back in one of three ways, and its stream
-	// is free again.
+	// Each entry that was taken goes back in one of three ways.
 	//
 	// Done forgets an entry that was delivered. After a crash it may be there
 	// again: the removal needn't be durable.
@@ -49,7 +49,7 @@ type Spool interface {
 
 // Entry is a message in a spool.
 type Entry struct {
-	Number   uint64 // in the order of arrival; a spool gives it once
+	Number   uint64 // names the entry in its spool
 	Message  *Message
 	InDoubt  bool      // an attempt may have stored it: delivering it may make a duplicate
 	Spooled  time.Time // when it came into the spool

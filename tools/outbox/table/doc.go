@@ -28,7 +28,7 @@
 //	stream       what the message keeps its order with
 //	message_id   unique id
 //	topic        its topic
-//	attributes   JSON: tags, keys, shardingKey, properties, flag, queue, delayLevel, deliverAt
+//	attributes   JSON, see outbox.Message.Attributes
 //	body         bytes
 //	born         milliseconds since 1970, the application's clock
 //	enqueued     milliseconds since 1970, the database's clock

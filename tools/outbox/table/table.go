@@ -71,12 +71,12 @@ func (t *Table) Enqueue(ctx context.Context, tx Execer, messages ...*outbox.Mess
 		}
 	}
 	for _, m := range messages {
-		text, err := encodeAttributes(m)
+		attributes, err := m.Attributes()
 		if err != nil {
 			return err
 		}
 		if _, err := tx.ExecContext(ctx, t.statements.enqueue,
-			streamName(m), m.ID, m.Topic, text, m.Body, m.Born.UnixMilli()); err != nil {
+			streamName(m), m.ID, m.Topic, string(attributes), m.Body, m.Born.UnixMilli()); err != nil {
 			return fmt.Errorf("enqueue message %s in %s: %w", m.ID, t.name, err)
 		}
 	}
