@@ -38,10 +38,7 @@ func (d *Uring) OpenQueue(depth int, arena []byte) (Queue, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open a disk queue: %w", err)
 	}
-	if err := ring.RegisterBuffers([][]byte{arena}); err != nil {
-		return nil, errors.Join(fmt.Errorf("open a disk queue: %w", err), ring.Close())
-	}
-	return &uringQueue{ring: ring, ended: make([]iouring.Completion, 2*depth), woken: make(chan struct{}, 1)}, nil
+	return &uringQueue{ring: ring, arena: arena, ended: make([]iouring.Completion, 2*depth), woken: make(chan struct{}, 1)}, nil
 }
 
 // directBytesMax is the longest write that takes the shorter way of a plain
@@ -52,8 +49,12 @@ const directBytesMax = 64 << 10
 // nothing beside it can take the shorter way of a plain system call: the ring
 // gains nothing at depth 1. With nothing queued or in flight the owner sleeps on
 // a channel, otherwise in the ring.
+//
+// The arena is registered when the ring gets its first operation: that makes all
+// of it resident, and a server at rest needs next to nothing of it.
 type uringQueue struct {
 	ring    *iouring.Ring
+	arena   []byte // to be registered, nil when it is
 	pending []operation
 	ended   []iouring.Completion
 	woken   chan struct{} // holds one call of Wake
@@ -101,6 +102,12 @@ func (q *uringQueue) Wait(done []Completion) (int, error) {
 
 // hand moves the pending operations to the ring.
 func (q *uringQueue) hand() error {
+	if q.arena != nil && len(q.pending) > 0 {
+		if err := q.ring.RegisterBuffers([][]byte{q.arena}); err != nil {
+			return fmt.Errorf("register the memory of a disk queue: %w", err)
+		}
+		q.arena = nil
+	}
 	for i, o := range q.pending {
 		if err := q.queue(o); err != nil {
 			q.pending = q.pending[:copy(q.pending, q.pending[i:])]
