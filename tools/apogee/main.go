@@ -65,7 +65,7 @@ func rootCommand() (root *cobra.Command, understood *bool) {
 	}
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.AddCommand(serverCommands()...)
-	root.AddCommand(configCommand(), versionCommand(), producer.Command(), consumer.Command(),
+	root.AddCommand(outboxCommand(), configCommand(), versionCommand(), producer.Command(), consumer.Command(),
 		admin.Command(), bench.Command(), log.Command())
 	return root, understood
 }

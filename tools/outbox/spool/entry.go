@@ -49,6 +49,10 @@ type Entry struct {
 	peers    int
 }
 
+// Following is, in Stored, how many entries are told right after this one, on
+// the same goroutine.
+func (e *Entry) Following() int { return e.proposal.Following }
+
 // Hash is the hash of a key of entries.
 func Hash(key []byte) uint64 { return event.KeyHash(0, key) }
 

@@ -84,6 +84,7 @@ type Spool struct {
 	quarantine quarantine
 	blocker    *Stream // kept the oldest segment when it was looked at last
 
+	waiting atomic.Int64 // entries of all streams
 	stored  atomic.Uint64
 	refused atomic.Uint64
 	damaged atomic.Uint64
@@ -168,6 +169,7 @@ func (s *Spool) recover() error {
 		st.answered.Store(int64(next))
 		st.waiting.Store(int64(next - st.done))
 		st.bytes.Store(s.sizeOf(q, st.done, next))
+		s.waiting.Add(st.Waiting())
 		s.streams[q] = st
 	}
 	return s.recoverQuarantine()
@@ -247,6 +249,18 @@ func (s *Spool) stream(name string, lane uint32) (*Stream, error) {
 	}
 	return st, nil
 }
+
+// Known finds a stream that exists, nil for none. It doesn't keep the name and
+// doesn't allocate.
+func (s *Spool) Known(name []byte, lane uint32) *Stream {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.streams[event.Queue{Topic: s.names[string(name)], ID: lane}]
+}
+
+// Waiting counts what waits in all streams, the quarantine included. It costs
+// one load.
+func (s *Spool) Waiting() int64 { return s.waiting.Load() }
 
 // ignored is a Completion that nobody waits for.
 type ignored struct{}

@@ -72,10 +72,12 @@ func (s *Spool) putWith(e *Entry, others []event.Draft) error {
 	defer st.putting.Unlock()
 	e.Offset, e.peers = st.next, int(int64(st.next)-st.answered.Load())
 	st.waiting.Add(1)
+	s.waiting.Add(1)
 	st.bytes.Add(int64(e.bytes))
 	st.next++
 	if err := s.single.Propose(&e.proposal); err != nil {
 		st.waiting.Add(-1)
+		s.waiting.Add(-1)
 		st.bytes.Add(int64(-e.bytes))
 		st.next--
 		return err
@@ -152,6 +154,7 @@ func (s *Stream) settled(through event.Offset) {
 	s.mu.Unlock()
 	s.bytes.Add(-s.spool.sizeOf(s.queue, from, through))
 	s.waiting.Add(int64(from - through))
+	s.spool.waiting.Add(int64(from - through))
 }
 
 // sizeOf is how many bytes a part of a queue has, as far as its index can be

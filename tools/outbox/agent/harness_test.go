@@ -1,0 +1,273 @@
+package agent
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net"
+	"strconv"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/apogeemq/apogee/server/remoting"
+	"github.com/apogeemq/apogee/tools/client"
+)
+
+// cluster is a nameserver and a broker that a test makes say what it wants.
+type cluster struct {
+	t      *testing.T
+	names  string // address of the nameserver
+	broker string
+
+	mu      sync.Mutex
+	servers []*remoting.Server
+	got     []sent
+	answer  func(s sent) remoting.Reply
+	silent  bool // sends get no answer
+	queues  int
+}
+
+// sent is a send as the broker got it.
+type sent struct {
+	code       int32
+	queue      string
+	properties string
+	body       string
+	born       string
+}
+
+func startCluster(t *testing.T) *cluster {
+	t.Helper()
+	c := &cluster{t: t, names: freeAddress(t), broker: freeAddress(t), queues: 4}
+	c.up()
+	t.Cleanup(c.down)
+	return c
+}
+
+func freeAddress(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
+}
+
+// up starts both where they were.
+func (c *cluster) up() {
+	c.t.Helper()
+	for _, s := range []struct {
+		address string
+		handler remoting.Handler
+	}{{c.names, handler(c.name)}, {c.broker, handler(c.serve)}} {
+		l, err := net.Listen("tcp", s.address)
+		if err != nil {
+			c.t.Fatal(err)
+		}
+		c.mu.Lock()
+		c.servers = append(c.servers, remoting.Serve(l, s.handler, remoting.Options{Logger: quiet()}))
+		c.mu.Unlock()
+	}
+}
+
+// down ends both at once.
+func (c *cluster) down() {
+	c.mu.Lock()
+	servers := c.servers
+	c.servers = nil
+	c.mu.Unlock()
+	ended, cancel := context.WithCancel(context.Background())
+	cancel()
+	for _, s := range servers {
+		_ = s.Shutdown(ended)
+	}
+}
+
+func quiet() *slog.Logger { return slog.New(slog.DiscardHandler) }
+
+type handler func(rt remoting.ReplyTo, cmd *remoting.Command)
+
+func (h handler) Handle(rt remoting.ReplyTo, cmd *remoting.Command) { h(rt, cmd) }
+func (handler) Closed(*remoting.Conn)                               {}
+
+func (c *cluster) name(rt remoting.ReplyTo, cmd *remoting.Command) {
+	if topic := cmd.Text("topic"); topic != "T" {
+		rt.Send(&remoting.Reply{Code: remoting.ResponseTopicNotExist, Remark: "no topic " + topic})
+		return
+	}
+	rt.Send(&remoting.Reply{Body: fmt.Appendf(nil, `{"brokerDatas":[{"brokerAddrs":{0:%q},"brokerName":"broker-a","cluster":"C"}],`+
+		`"queueDatas":[{"brokerName":"broker-a","perm":6,"readQueueNums":%d,"topicSysFlag":0,"writeQueueNums":%d}]}`, c.broker, c.queues, c.queues)})
+}
+
+func (c *cluster) serve(rt remoting.ReplyTo, cmd *remoting.Command) {
+	if !isSend(cmd.Code) {
+		reply := remoting.Reply{Remark: "the broker's answer"}
+		reply.SetInt("code", int64(cmd.Code))
+		rt.Send(&reply)
+		return
+	}
+	var r request
+	if err := r.read(cmd); err != nil {
+		c.t.Error(err)
+	}
+	s := sent{cmd.Code, strconv.Itoa(int(r.queue)), string(r.properties), string(cmd.Body), strconv.FormatInt(r.born, 10)}
+	c.mu.Lock()
+	answer, silent := c.answer, c.silent
+	reply := remoting.Reply{}
+	reply.SetText("msgId", "upstream")
+	if answer != nil {
+		reply = answer(s)
+	}
+	if reply.Code == 0 {
+		c.got = append(c.got, s)
+	}
+	c.mu.Unlock()
+	if !silent {
+		rt.Send(&reply)
+	}
+}
+
+// say has the broker answer sends with a code.
+func (c *cluster) say(code int32, remark string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.answer = func(sent) remoting.Reply { return remoting.Reply{Code: code, Remark: remark} }
+	if code == 0 {
+		c.answer = nil
+	}
+}
+
+func (c *cluster) beSilent(yes bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.silent = yes
+}
+
+// bodies are those of the messages that the broker has.
+func (c *cluster) bodies() (all []string) {
+	for _, s := range c.messages() {
+		all = append(all, s.body)
+	}
+	return all
+}
+
+func (c *cluster) messages() []sent {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return append([]sent(nil), c.got...)
+}
+
+func testConfig(t *testing.T, c *cluster) Config {
+	t.Helper()
+	config, err := Load("", []string{"namesrvAddr=" + c.names, "listenPort=0", "adminListenPort=0", "storePathRootDir=" + t.TempDir(), "forwardTimeoutMs=300"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return config
+}
+
+func startAgent(t *testing.T, config Config) *Agent {
+	t.Helper()
+	a, err := Start(config, Options{Log: quiet()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return a
+}
+
+func stopAgent(t *testing.T, a *Agent) {
+	t.Helper()
+	if err := a.Stop(context.Background()); err != nil {
+		t.Error(err)
+	}
+}
+
+// application is a client of the agent.
+type application struct {
+	t      *testing.T
+	agent  *Agent
+	broker *remoting.Client // to the door of its topic's broker
+	serial remoting.Serialization
+}
+
+// newApplication finds the broker as clients do.
+func newApplication(t *testing.T, a *Agent) *application {
+	t.Helper()
+	return &application{t: t, agent: a, broker: dialAddress(t, routeOf(t, a, "T").Brokers[0].Master())}
+}
+
+func routeOf(t *testing.T, a *Agent, topic string) client.Route {
+	t.Helper()
+	names := dialAddress(t, a.names.Addr().String())
+	got, err := names.Call(t.Context(), client.NewRequest(remoting.RequestGetRouteInfoByTopic, "topic", topic))
+	if err != nil || got.Code != 0 {
+		t.Fatalf("route: %v, %+v", err, got)
+	}
+	var r client.Route
+	if err := client.Decode(got.Body, &r); err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+func dialAddress(t *testing.T, address string) *remoting.Client {
+	t.Helper()
+	c, err := remoting.Dial(t.Context(), address, remoting.ClientOptions{Logger: quiet()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.Close)
+	return c
+}
+
+const testBorn = 1700000000000
+
+// message is a send of one message, in the long style.
+func message(queue int, body string, properties ...string) *remoting.Request {
+	text := "UNIQ_KEY\x01id-" + body + "\x02"
+	for i := 0; i < len(properties); i += 2 {
+		text += properties[i] + "\x01" + properties[i+1] + "\x02"
+	}
+	r := client.NewRequest(remoting.RequestSendMessage, "producerGroup", "G", "topic", "T", "defaultTopic", "TBW102", "defaultTopicQueueNums", "4",
+		"queueId", strconv.Itoa(queue), "sysFlag", "0", "bornTimestamp", strconv.Itoa(testBorn), "flag", "0", "properties", text)
+	r.Body = []byte(body)
+	return r
+}
+
+func (p *application) send(r *remoting.Request) *remoting.Command {
+	p.t.Helper()
+	ctx, cancel := context.WithTimeout(p.t.Context(), 10*time.Second)
+	defer cancel()
+	got, err := p.broker.Call(ctx, r)
+	if err != nil {
+		p.t.Fatalf("send: %v", err)
+	}
+	return got
+}
+
+// spooled sends a message that must be kept.
+func (p *application) spooled(r *remoting.Request) *remoting.Command {
+	p.t.Helper()
+	got := p.send(r)
+	if got.Code != 0 || got.Text(remarkSpooled) != "true" || got.Text("queueOffset") != "-1" {
+		p.t.Fatalf("it isn't kept: %d %s %v", got.Code, got.Remark, got.Text("msgId"))
+	}
+	return got
+}
+
+// eventually polls for what happens by itself.
+func eventually(t *testing.T, what string, holds func() bool) {
+	t.Helper()
+	deadline := time.After(20 * time.Second)
+	tick := time.NewTicker(2 * time.Millisecond)
+	defer tick.Stop()
+	for !holds() {
+		select {
+		case <-deadline:
+			t.Fatalf("not within 20 s: %s", what)
+		case <-tick.C:
+		}
+	}
+}
