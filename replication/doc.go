@@ -45,7 +45,10 @@
 // wait. It ends when Raft says so, and when a sync of this node's disk takes
 // longer than Times.FlushStall: then the transport sends nothing either, so
 // that the others elect a leader. What was proposed under one leadership never
-// reaches Raft under another behind its barrier (Group.handing).
+// reaches Raft under another behind its barrier (Group.handing). Where Raft
+// refuses a batch and leads on, as after a transfer that failed, the node ends
+// its leadership and begins anew behind a barrier: offsets were counted for the
+// batch and for all behind it.
 //
 // # A master and its slaves
 //

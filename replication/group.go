@@ -126,6 +126,8 @@ type Group struct {
 	begun   bool       // guarded by handing: batches may be handed over
 	wakeups chan struct{}
 	handed  chan handedBatch
+	// refusals gets an element when Raft has refused a batch.
+	refusals chan struct{}
 
 	leadership chan bool // Raft's
 	roles      roles
@@ -158,7 +160,7 @@ func OpenGroup(ctx context.Context, o GroupOptions) (*Group, commitlog.Recovery,
 	}
 	g := &Group{
 		Proposer: newProposer(o.Proposer), metrics: newGroupMetrics(), options: o, text: o.Log, leadership: make(chan bool),
-		wakeups: make(chan struct{}, 1), handed: make(chan handedBatch, handedQueue), stop: make(chan struct{}), differs: make(chan struct{}),
+		wakeups: make(chan struct{}, 1), handed: make(chan handedBatch, handedQueue), refusals: make(chan struct{}, 1), stop: make(chan struct{}), differs: make(chan struct{}),
 	}
 	g.roles.changed = make(chan struct{}, 1)
 	q := &inquiry{ctx: ctx, options: &g.options, text: o.Log}

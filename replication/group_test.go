@@ -132,3 +132,35 @@ func TestALeaderWhoseProcessEndsIsReplacedWithoutWaiting(t *testing.T) {
 		t.Errorf("%d of 10 messages are committed", n)
 	}
 }
+
+// While leadership is being handed over Raft refuses batches whose offsets were
+// counted. If that fails the node leads on, and what comes next must not count
+// on them.
+func TestOffsetsAreRightAfterATransferThatFailed(t *testing.T) {
+	t.Parallel()
+	c := newTrio(t, 3)
+	c.up(c.nodes...)
+	c.mustSend(20, 10)
+	leader := c.leader()
+	deaf := c.others(leader)[0]
+	deaf.isolate(true)
+	failed := make(chan error, 1)
+	go func() { failed <- leader.group.Transfer(deaf.peer.Name) }()
+	var err error
+	c.until("the transfer to end", func() bool {
+		c.send(leader, 5, 10)
+		select {
+		case err = <-failed:
+			return true
+		default:
+			return false
+		}
+	})
+	if err == nil {
+		t.Fatal("leadership went to a node that nobody reaches")
+	}
+	c.mustSend(20, 10)
+	deaf.isolate(false)
+	c.mustSend(20, 10)
+	c.check()
+}

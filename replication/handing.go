@@ -1,6 +1,8 @@
 package replication
 
 import (
+	"slices"
+
 	"github.com/hashicorp/raft"
 
 	"github.com/apogeemq/apogee/engine"
@@ -81,20 +83,24 @@ func (p *Proposer) ofDataLocked(data []byte) *batch {
 	return nil
 }
 
+// awaitsRaft reports whether Raft has a batch that it hasn't appended.
+func (p *Proposer) awaitsRaft(b *batch) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return slices.Contains(p.inflight, b) && !b.appended
+}
+
 // refused ends a batch that Raft has not taken. Nothing of it is stored, but its
 // proposers were told that it would be, so to them the outcome is unknown.
 func (p *Proposer) refused(b *batch) {
 	p.completing.Lock()
 	defer p.completing.Unlock()
 	p.mu.Lock()
-	found := false
-	for i, other := range p.inflight {
-		if other == b && !b.appended {
-			p.inflight = append(p.inflight[:i], p.inflight[i+1:]...)
-			p.early -= b.early
-			found = true
-			break
-		}
+	i := slices.Index(p.inflight, b)
+	found := i >= 0 && !b.appended
+	if found {
+		p.inflight = slices.Delete(p.inflight, i, i+1)
+		p.early -= b.early
 	}
 	p.mu.Unlock()
 	if found {

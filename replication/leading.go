@@ -65,20 +65,36 @@ func (g *Group) handOne() (handedBatch, bool) {
 	return handedBatch{b, g.raft.Apply(b.data, 0)}, true
 }
 
-// hear ends the batches that Raft refuses. Nobody waits for it to end: Raft may
-// leave the last ones without an answer.
+// hear ends the batches that Raft refuses, and with them what was to follow:
+// offsets were counted for all of it. Nobody waits for hear to end: Raft may leave
+// the last batches without an answer.
 func (g *Group) hear() {
 	for {
 		select {
 		case <-g.stop:
 			return
 		case h := <-g.handed:
-			if h.future.Error() != nil {
+			if h.future.Error() != nil && g.stopHanding(h.batch) {
 				g.refused(h.batch)
-				g.wakeUp()
+				select {
+				case g.refusals <- struct{}{}:
+				default:
+				}
 			}
 		}
 	}
+}
+
+// stopHanding keeps what comes behind a batch that Raft refused from Raft, and
+// reports whether the batch is of the present leadership.
+func (g *Group) stopHanding(b *batch) bool {
+	g.handing.Lock()
+	defer g.handing.Unlock()
+	present := g.awaitsRaft(b)
+	if present {
+		g.begun = false
+	}
+	return present
 }
 
 // attempt is a try to take up leadership that Raft has given.
@@ -94,6 +110,7 @@ func (g *Group) follow() {
 	var leads, leading bool
 	var try *attempt
 	var result chan error
+	rest := false // after a try that failed, until the next tick
 	for {
 		select {
 		case <-g.stop:
@@ -113,8 +130,15 @@ func (g *Group) follow() {
 			if leading = err == nil && !g.stalled(); leading {
 				g.beginLead(try.term)
 			}
+			rest = !leading
 			try, result = nil, nil
+		case <-g.refusals:
+			// Raft may lead on, as after a transfer that failed: begin anew, behind
+			// a barrier.
+			leading = false
+			g.loseLead()
 		case <-ticker.C:
+			rest = false
 			g.tick()
 			if leading && g.stalled() {
 				g.metrics.stalls.Inc()
@@ -123,7 +147,7 @@ func (g *Group) follow() {
 				g.loseLead()
 			}
 		}
-		if leads && !leading && try == nil && !g.stalled() {
+		if leads && !leading && try == nil && !rest && !g.stalled() {
 			try = g.takeUp()
 			result = try.err
 		}
