@@ -50,7 +50,7 @@ func Command() *cobra.Command {
 
 func (o *Options) addFlags(cmd *cobra.Command) {
 	f := cmd.Flags()
-	f.StringSliceVar(&o.Servers, "servers", []string{"rocketmq", "floor", "gathered", "apogee"}, "what to measure, in this order")
+	f.StringSliceVar(&o.Servers, "servers", []string{"rocketmq", "floor", "gathered", "apogee", "dledger", "group"}, "what to measure, in this order")
 	f.StringSliceVar(&o.Rows, "rows", rowNames(), "rows of the table")
 	f.IntVar(&o.Rounds, "rounds", 3, "times that everything is measured")
 	f.IntVar(&o.Connections, "connections", 4, "connections of each load")

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"time"
 )
@@ -16,6 +17,8 @@ const (
 	Gathered = "floor, gathered"
 	Apogee   = "Apogee"
 	Other    = "Apogee, other build"
+	DLedger  = "RocketMQ, DLedger of 3"
+	Group    = "Apogee, group of 3"
 )
 
 // Where an instance's ports are in its range. A broker also takes the port two
@@ -29,28 +32,52 @@ const (
 
 // contender is a kind of server.
 type contender struct {
-	name   string
-	broker bool // it does more than answer sends, and has to warm up
+	name string
+	sort sort
 	// start runs the server in i, whose dir exists and is empty. It sets the
 	// address, and returns when the measured process was started.
 	start func(ctx context.Context, i *instance, at place) (began time.Time, err error)
+}
+
+// sort is what a contender can do.
+type sort uint8
+
+const (
+	answers  sort = iota // sends, and no more
+	broker               // everything; it has to warm up
+	replicas             // a broker in several processes, for the rows that are about that
+)
+
+// takes tells whether a row is measured on the contender.
+func (c *contender) takes(row *row) bool {
+	switch {
+	case row.alone != "":
+		return c.name == Apogee
+	case c.sort == replicas:
+		return row.replicated
+	}
+	return c.sort == broker || row.kind == sendRow
 }
 
 // newContender knows the contenders by their command-line names.
 func newContender(name string, o *Options) (contender, error) {
 	switch name {
 	case "rocketmq":
-		return contender{RocketMQ, true, o.startRocketMQ}, nil
+		return contender{RocketMQ, broker, o.startRocketMQ}, nil
 	case "floor":
-		return contender{Floor, false, o.startFloor("each")}, nil
+		return contender{Floor, answers, o.startFloor("each")}, nil
 	case "gathered":
-		return contender{Gathered, false, o.startFloor("gathered")}, nil
+		return contender{Gathered, answers, o.startFloor("gathered")}, nil
 	case "apogee":
-		return contender{Apogee, true, o.startApogee(o.Apogee)}, nil
+		return contender{Apogee, broker, o.startApogee(o.Apogee)}, nil
+	case "dledger":
+		return contender{DLedger, replicas, o.startDLedger}, nil
+	case "group":
+		return contender{Group, replicas, o.startGroup}, nil
 	case "other":
-		return contender{Other, true, o.startApogee(o.Other)}, nil
+		return contender{Other, broker, o.startApogee(o.Other)}, nil
 	}
-	return contender{}, fmt.Errorf("run baseline: server %q: allowed are rocketmq, floor, gathered, apogee and other", name)
+	return contender{}, fmt.Errorf("run baseline: server %q: allowed are rocketmq, floor, gathered, apogee, dledger, group and other", name)
 }
 
 // open starts an instance and waits until it serves.
@@ -83,14 +110,14 @@ func (o *Options) startFloor(answers string) func(context.Context, *instance, pl
 }
 
 // apogeeArguments is the command line of Apogee's server.
-func (o *Options) apogeeArguments(binary string, at place) []string {
+func (o *Options) apogeeArguments(binary string, at place, more ...string) []string {
 	settings := []string{
 		"listenPort=" + strconv.Itoa(at.port+brokerPortAt), "namesrvListenPort=" + strconv.Itoa(at.port+nameserverPortAt),
 		"adminListenPort=" + strconv.Itoa(at.port+adminPortAt), "brokerIP1=127.0.0.1",
 		"storePathRootDir=" + filepath.Join(at.dir, "store"), "flushDiskType=" + string(at.flush),
 	}
 	argv := []string{binary, "server"}
-	for _, s := range append(settings, o.ApogeeSettings...) {
+	for _, s := range slices.Concat(settings, more, o.ApogeeSettings) {
 		argv = append(argv, "--set", s)
 	}
 	return argv

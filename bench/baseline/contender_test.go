@@ -10,7 +10,7 @@ import (
 
 func TestRocketMQKeepsItsDefaultsButForPlaceAndFlush(t *testing.T) {
 	t.Parallel()
-	got := brokerConfig(place{dir: "/d", port: 21000, flush: SyncFlush})
+	got := brokerConfig(place{dir: "/d", port: 21000, flush: SyncFlush}, "127.0.0.1:21001")
 	want := `brokerClusterName=baseline
 brokerName=baseline-a
 brokerId=0

@@ -39,6 +39,10 @@ const (
 	pendingMost     = 400  // MB
 	otherRate       = 0.95 // of another build's
 	otherCPUMost    = 1.05 // CPU per message of another build's
+
+	dledgerRate   = 8   // of DLedger's
+	groupOwnRate  = 0.4 // of the own rate without replicas
+	leaderCPUMost = 2   // CPU per message of the own without replicas
 )
 
 // goals are all goals, in the order of the table.
@@ -88,6 +92,9 @@ func allGoals() []goal {
 		goal{title: "seconds until an empty server serves", of: subject{"start", Apogee, StartSeconds}, limit: startMost, atMost: true},
 		goal{title: "MB resident at rest", of: subject{"start", Apogee, IdleResident}, limit: idleMost, atMost: true},
 	)
+	for _, name := range []string{"sync64", "sync256"} {
+		all = append(all, groupGoals(name)...)
+	}
 	for _, name := range []string{"sync64", "sync256", "async64"} {
 		all = append(all, least(name, Rate, Other, otherRate), most(name, CPU, Other, otherCPUMost))
 	}
@@ -108,6 +115,17 @@ func most(name string, m Measure, against string, limit float64) goal {
 	g := least(name, m, against, limit)
 	g.atMost = true
 	return g
+}
+
+// groupGoals compare a group of three with another one and with a broker by
+// itself.
+func groupGoals(name string) []goal {
+	of := func(m Measure) subject { return subject{name, Group, m} }
+	return []goal{
+		{title: "msg/s of a group of three, " + titleOf(name) + ": against DLedger", of: of(Rate), against: subject{name, DLedger, Rate}, limit: dledgerRate},
+		{title: "the same: against Apogee without replicas", of: of(Rate), against: subject{name, Apogee, Rate}, limit: groupOwnRate},
+		{title: "CPU per message of its leader: against Apogee without replicas", of: of(CPU), against: subject{name, Apogee, CPU}, limit: leaderCPUMost, atMost: true},
+	}
 }
 
 // strict is the goal for the floor that gathers answers.

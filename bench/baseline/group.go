@@ -102,8 +102,7 @@ func (i *instance) findLeader(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	leader := i.members[address]
-	if leader == nil {
+	if i.members[address] == nil {
 		return fmt.Errorf("%w: it tells of %q", errNoMaster, address)
 	}
 	if err := load.CreateTopic(ctx, access.Client{}, address, probeTopic, 1); err != nil {
@@ -112,9 +111,15 @@ func (i *instance) findLeader(ctx context.Context) error {
 	if err := probe(ctx, address); err != nil {
 		return err
 	}
+	i.lead(address)
+	return nil
+}
+
+// lead makes the node at an address the one that is measured.
+func (i *instance) lead(address string) {
+	leader := i.members[address]
 	i.address = address
 	i.processes = append(slices.DeleteFunc(i.processes, func(p *process.Process) bool { return p == leader }), leader)
-	return nil
 }
 
 // call sends one request to an address.

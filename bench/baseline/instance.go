@@ -37,7 +37,7 @@ type place struct {
 	flush Flush
 }
 
-const portsEach = 20
+const portsEach = 60
 
 // instance is one running server.
 type instance struct {
@@ -49,6 +49,9 @@ type instance struct {
 	startTime   time.Duration
 	restartTime time.Duration // after kill -9, with the backlog
 	idleMemory  load.Memory
+	// members are the nodes of a group by their addresses for clients; nil for
+	// a broker by itself.
+	members map[string]*process.Process
 	// start runs its server, at first or again.
 	start func(ctx context.Context) (began time.Time, err error)
 }
@@ -69,6 +72,9 @@ func (i *instance) add(logName string, argv ...string) error {
 // that took since began.
 func (i *instance) awaitService(ctx context.Context, began time.Time) error {
 	err := i.await(ctx, func(ctx context.Context) error {
+		if i.members != nil {
+			return i.findLeader(ctx)
+		}
 		return load.CreateTopic(ctx, access.Client{}, i.address, probeTopic, 1)
 	})
 	i.startTime = time.Since(began)

@@ -2,7 +2,6 @@ package baseline
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -19,16 +18,16 @@ const (
 
 // brokerConfig is a broker.conf with RocketMQ's defaults but for addresses,
 // paths and the flush.
-func brokerConfig(at place) string {
-	return strings.Join([]string{
+func brokerConfig(at place, nameserver string, more ...string) string {
+	return strings.Join(append([]string{
 		"brokerClusterName=baseline", "brokerName=baseline-a", "brokerId=0",
 		"brokerIP1=127.0.0.1", "bindAddress=127.0.0.1",
 		fmt.Sprintf("listenPort=%d", at.port+brokerPortAt),
-		"namesrvAddr=" + loopback(at.port+nameserverPortAt),
+		"namesrvAddr=" + nameserver,
 		"storePathRootDir=" + filepath.Join(at.dir, "store"),
 		"storePathCommitLog=" + filepath.Join(at.dir, "store", "commitlog"),
-		"flushDiskType=" + string(at.flush), "autoCreateTopicEnable=true", "",
-	}, "\n")
+		"flushDiskType=" + string(at.flush), "autoCreateTopicEnable=true",
+	}, append(more, "")...), "\n")
 }
 
 // java is the command line of one of RocketMQ's main classes. Its home is the
@@ -40,21 +39,39 @@ func (o *Options) java(dir, options, class, config string) []string {
 }
 
 func (o *Options) startRocketMQ(ctx context.Context, i *instance, at place) (time.Time, error) {
-	nameserverFile, brokerFile := filepath.Join(at.dir, "namesrv.conf"), filepath.Join(at.dir, "broker.conf")
-	nameserver := fmt.Sprintf("listenPort=%d\nbindAddress=127.0.0.1\n", at.port+nameserverPortAt)
-	err := errors.Join(os.WriteFile(nameserverFile, []byte(nameserver), 0o600), os.WriteFile(brokerFile, []byte(brokerConfig(at)), 0o600))
-	if err != nil {
-		return time.Time{}, fmt.Errorf("configure RocketMQ: %w", err)
-	}
 	i.address = loopback(at.port + brokerPortAt)
-	if err := i.add("namesrv.out", o.java(at.dir, nameserverOptions, "org.apache.rocketmq.namesrv.NamesrvStartup", nameserverFile)...); err != nil {
+	if err := o.startNameserver(ctx, i, at); err != nil {
 		return time.Time{}, err
 	}
-	// Its start shall not be in the broker's.
-	if err := i.awaitPort(ctx, loopback(at.port+nameserverPortAt)); err != nil {
-		return time.Time{}, err
+	began := time.Now()
+	return began, o.startBroker(i, "broker.out", at, brokerConfig(at, i.nameserver))
+}
+
+// startNameserver starts RocketMQ's nameserver, whose start shall not be in the
+// broker's.
+func (o *Options) startNameserver(ctx context.Context, i *instance, at place) error {
+	file := filepath.Join(at.dir, "namesrv.conf")
+	text := fmt.Sprintf("listenPort=%d\nbindAddress=127.0.0.1\n", at.port+nameserverPortAt)
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		return fmt.Errorf("configure RocketMQ: %w", err)
+	}
+	i.nameserver = loopback(at.port + nameserverPortAt)
+	if err := i.add("namesrv.out", o.java(at.dir, nameserverOptions, "org.apache.rocketmq.namesrv.NamesrvStartup", file)...); err != nil {
+		return err
+	}
+	return i.awaitPort(ctx, i.nameserver)
+}
+
+// startBroker starts RocketMQ's broker in a folder of its own.
+func (o *Options) startBroker(i *instance, log string, at place, config string) error {
+	file := filepath.Join(at.dir, "broker.conf")
+	err := os.MkdirAll(at.dir, 0o700)
+	if err == nil {
+		err = os.WriteFile(file, []byte(config), 0o600)
+	}
+	if err != nil {
+		return fmt.Errorf("configure RocketMQ: %w", err)
 	}
 	heap := fmt.Sprintf(" -Xms%s -Xmx%s", o.Heap, o.Heap)
-	began := time.Now()
-	return began, i.add("broker.out", o.java(at.dir, brokerOptions+heap, "org.apache.rocketmq.broker.BrokerStartup", brokerFile)...)
+	return i.add(log, o.java(at.dir, brokerOptions+heap, "org.apache.rocketmq.broker.BrokerStartup", file)...)
 }

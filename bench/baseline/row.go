@@ -19,6 +19,8 @@ type row struct {
 	// alone rows are measured on Apogee only, on a server of their own that
 	// they share with the other rows of that place.
 	alone stage
+	// replicated rows are measured on groups of replicas as well.
+	replicated bool
 }
 
 // stage is a server for rows that leave much behind.
@@ -73,9 +75,9 @@ func (r *row) isStart() bool {
 
 // rows are all rows, in the order of the table.
 var rows = []row{
-	{name: "sync1", title: "SYNC_FLUSH, 1 in flight", flush: SyncFlush, inFlight: 1, batch: 1, size: 1024},
-	{name: "sync64", title: "SYNC_FLUSH, 64 in flight", flush: SyncFlush, inFlight: 64, batch: 1, size: 1024},
-	{name: "sync256", title: "SYNC_FLUSH, 256 in flight", flush: SyncFlush, inFlight: 256, batch: 1, size: 1024},
+	{name: "sync1", title: "SYNC_FLUSH, 1 in flight", flush: SyncFlush, inFlight: 1, batch: 1, size: 1024, replicated: true},
+	{name: "sync64", title: "SYNC_FLUSH, 64 in flight", flush: SyncFlush, inFlight: 64, batch: 1, size: 1024, replicated: true},
+	{name: "sync256", title: "SYNC_FLUSH, 256 in flight", flush: SyncFlush, inFlight: 256, batch: 1, size: 1024, replicated: true},
 	{name: "async1", title: "ASYNC_FLUSH, 1 in flight", flush: AsyncFlush, inFlight: 1, batch: 1, size: 1024},
 	{name: "async64", title: "ASYNC_FLUSH, 64 in flight", flush: AsyncFlush, inFlight: 64, batch: 1, size: 1024},
 	{name: "async256", title: "ASYNC_FLUSH, 256 in flight", flush: AsyncFlush, inFlight: 256, batch: 1, size: 1024},

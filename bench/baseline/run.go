@@ -141,6 +141,17 @@ func (r *runner) prepare(ctx context.Context, results *Results) error {
 				return err
 			}
 			results.Software = append(results.Software, fmt.Sprintf("Apache RocketMQ %s with its defaults but for flushDiskType, %s heap, G1, %s", rocketmq.Version, o.Heap, java))
+		case DLedger:
+			if o.jars == "" {
+				jars, err := rocketmq.Fetch(ctx, o.Cache)
+				if err != nil {
+					return err
+				}
+				o.jars = jars
+			}
+			results.Software = append(results.Software, fmt.Sprintf("Apache RocketMQ %s as a DLedger group of three with its defaults, %s heap each", rocketmq.Version, o.Heap))
+		case Group:
+			results.Software = append(results.Software, "Apogee as a group of three, each message durable on two, "+revision(o.Apogee))
 		case Apogee:
 			if _, err := os.Stat(o.Apogee); err != nil {
 				return fmt.Errorf("run baseline: %w: build Apogee first, or leave apogee out of --servers", err)
@@ -166,11 +177,11 @@ func (r *runner) round(ctx context.Context, number int) (round Round, err error)
 	}()
 	port := r.options.Port
 	for _, flush := range []Flush{SyncFlush, AsyncFlush} {
-		if !r.needs(flush) {
-			continue
-		}
 		for at := range r.contenders {
 			c := &r.contenders[at]
+			if !r.needs(c, flush) {
+				continue
+			}
 			i, err := r.open(ctx, c, place{dir: filepath.Join(r.dir, fmt.Sprintf("%s-%s", c.name, flush)), port: port, flush: flush})
 			if i != nil {
 				instances[c.name+string(flush)] = i
@@ -191,7 +202,7 @@ func (r *runner) measure(ctx context.Context, number int, instances map[string]*
 		row := &r.rows[at]
 		round[row.name] = map[string]Sample{}
 		for _, c := range r.contenders {
-			if row.kind != sendRow && !c.broker || row.alone != "" && c.name != Apogee {
+			if !c.takes(row) {
 				continue
 			}
 			r.options.Logger.Info("measure", "round", number+1, "of", r.options.Rounds, "row", row.name, "server", c.name)
@@ -212,10 +223,11 @@ func (r *runner) measure(ctx context.Context, number int, instances map[string]*
 	return round, nil
 }
 
-// needs tells whether a row has servers with that flush.
-func (r *runner) needs(flush Flush) bool {
-	for _, row := range r.rows {
-		if row.flush == flush && row.alone == "" {
+// needs tells whether a row is measured on a contender with that flush, on no
+// server of the row's own.
+func (r *runner) needs(c *contender, flush Flush) bool {
+	for at := range r.rows {
+		if row := &r.rows[at]; row.flush == flush && row.alone == "" && c.takes(row) {
 			return true
 		}
 	}
@@ -233,7 +245,7 @@ func (r *runner) open(ctx context.Context, c *contender, at place) (*instance, e
 		return i, err
 	}
 	r.options.Logger.Info("started", "server", i.name, "seconds", i.startTime.Seconds(), "residentMB", i.idleMemory.Resident/megabyte)
-	if c.broker && r.options.Settle > 0 {
+	if c.sort != answers && r.options.Settle > 0 {
 		if _, err := r.load(ctx, addressed(r.options.warmUpArguments(), i)); err != nil {
 			return i, fmt.Errorf("warm up %s: %w", i.name, err)
 		}
@@ -260,7 +272,7 @@ func (r *runner) sample(ctx context.Context, row *row, i *instance) (s Sample, e
 		return Sample{Start: &Start{Seconds: i.restartTime.Seconds(), IdleBytes: i.idleMemory.Resident}}, nil
 	}
 	unix.Sync()
-	if err := i.resume(); err != nil {
+	if err := i.wake(ctx); err != nil {
 		return s, err
 	}
 	defer func() { err = errors.Join(err, i.pause()) }()

@@ -73,7 +73,7 @@ func newFakeRun(t *testing.T, rowNames ...string) *fakeRun {
 	f.runner = runner{
 		options: &Options{Logger: slog.New(slog.DiscardHandler), Settle: time.Second, Warmup: time.Second, Duration: time.Second, Port: 20900},
 		rows:    selected, dir: t.TempDir(), load: f.takeLoad, paced: f.takePaced, due: f.takeDue,
-		contenders: []contender{{RocketMQ, true, start}, {Floor, false, start}, {Apogee, true, start}},
+		contenders: []contender{{RocketMQ, broker, start}, {Floor, answers, start}, {Apogee, broker, start}},
 	}
 	return f
 }
@@ -241,8 +241,8 @@ func TestWhatWaitsIsMeasuredOnBrokersAndLargeAmountsOnApogeeAlone(t *testing.T) 
 	if !reflect.DeepEqual(f.loads, want) {
 		t.Errorf("loads were\n%s", strings.Join(f.loads, "\n"))
 	}
-	if len(f.started) != 4 || f.starts != 5 { // the floor, too; it has no load
-		t.Errorf("%d starts of %d servers, want one of 4 twice", f.starts, len(f.started))
+	if len(f.started) != 3 || f.starts != 4 { // not the floor: it has no load
+		t.Errorf("%d starts of %d servers, want one of 3 twice", f.starts, len(f.started))
 	}
 	if s := round["pendingrestart"][Apogee].Start; s == nil || s.Seconds <= 0 || s.IdleBytes <= 0 {
 		t.Errorf("start with waiting messages: %+v", s)
@@ -396,7 +396,7 @@ func TestBadRunOptionsAreRefused(t *testing.T) {
 	}
 	bad := good
 	bad.Servers = []string{"kafka"}
-	if _, err := Run(t.Context(), &bad); err == nil || !strings.Contains(err.Error(), "allowed are rocketmq, floor, gathered, apogee and other") {
+	if _, err := Run(t.Context(), &bad); err == nil || !strings.Contains(err.Error(), "allowed are rocketmq, floor, gathered, apogee, dledger, group and other") {
 		t.Errorf("error %v", err)
 	}
 	bad = good
