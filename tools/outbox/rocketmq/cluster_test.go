@@ -86,6 +86,9 @@ func (a *application) count() int {
 
 func TestEverythingArrivesInOrderThoughTheServerIsKilledInBetween(t *testing.T) {
 	t.Parallel()
+	if raceDetector {
+		t.Skip("the official client has data races of its own, between its connections and its consumer")
+	}
 	const customers, each = 6, 200
 	s := newServer(t)
 	s.start()

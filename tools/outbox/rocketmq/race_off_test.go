@@ -1,0 +1,6 @@
+//go:build !race
+
+package rocketmq
+
+// raceDetector tells whether the race detector looks on.
+const raceDetector = false
