@@ -123,6 +123,15 @@ func (l *live) properties(given string) string {
 	return strings.Join(lines, "\n")
 }
 
+// Permit changes what clients may do with the whole broker: PermissionRead and
+// PermissionWrite bits. Routes show it.
+func (b *Broker) Permit(permission int) {
+	if err := b.live.change(map[string]string{"brokerPermission": strconv.Itoa(permission)}); err != nil {
+		panic("BUG: " + err.Error())
+	}
+	b.registry.tellChanged()
+}
+
 // updateConfig answers UPDATE_BROKER_CONFIG.
 func (b *Broker) updateConfig(rt remoting.ReplyTo, cmd *remoting.Command) {
 	values, err := readProperties(cmd.Body)

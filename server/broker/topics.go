@@ -3,9 +3,11 @@ package broker
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/apogeemq/apogee/engine/event"
+	"github.com/apogeemq/apogee/engine/projection/topic"
 	"github.com/apogeemq/apogee/server/remoting"
 )
 
@@ -42,12 +44,21 @@ func (b *Broker) CreateSystemTopics(ctx context.Context) error {
 // as it is. Topics that each broker makes by itself, its own and those of
 // consumer groups, are none of users. Only a node that may propose calls it.
 func (b *Broker) CreateTopic(settings TopicSettings, done func(error)) {
-	own := strings.HasPrefix(settings.Name, retryPrefix) || strings.HasPrefix(settings.Name, deadPrefix)
-	if own || b.config.checkAdministeredTopic(settings.Name) != nil || b.live.get().permission&PermissionWrite == 0 {
+	if !b.ofUsers(settings.Name) || b.live.get().permission&PermissionWrite == 0 {
 		done(nil)
 		return
 	}
 	b.registry.createTopic(settings, done)
+}
+
+// HasTopics reports whether users have any topic here.
+func (b *Broker) HasTopics() bool {
+	return slices.ContainsFunc(b.topics.All(), func(t topic.Topic) bool { return b.ofUsers(t.Config.Name) })
+}
+
+// ofUsers reports whether a topic is neither a broker's nor a consumer group's.
+func (b *Broker) ofUsers(name string) bool {
+	return !strings.HasPrefix(name, retryPrefix) && !strings.HasPrefix(name, deadPrefix) && b.config.checkAdministeredTopic(name) == nil
 }
 
 // createTopic makes a topic exist and then calls done, on a goroutine on which

@@ -75,7 +75,7 @@ func (a *admin) waits() string {
 		return *why
 	}
 	var waiting []string
-	for _, s := range a.node.shards {
+	for _, s := range a.node.hostedShards() {
 		if what := s.waits.Load(); what != nil {
 			line := *what
 			if s.config.severalShards() {

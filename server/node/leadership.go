@@ -76,6 +76,7 @@ func (s *shard) beginLead(ctx context.Context, term event.Term) error {
 	if err := s.broker.CreateSystemTopics(starting); err != nil {
 		return fmt.Errorf("create system topics: %w", err)
 	}
+	s.takeOverTopics()
 	s.broker.Lead()
 	l := &leadership{term: term}
 	work, stop := context.WithCancel(ctx)

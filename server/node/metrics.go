@@ -184,7 +184,7 @@ func (m *meters) writeAll(w io.Writer) {
 // writeMetrics writes all metrics of the process.
 func (n *Node) writeMetrics(w io.Writer) {
 	n.metrics.write(w)
-	for _, s := range n.shards {
+	for _, s := range n.hostedShards() {
 		s.metrics.write(w)
 	}
 	metrics.WritePrometheus(w, true)

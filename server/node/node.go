@@ -38,15 +38,20 @@ type Node struct {
 	connections remoting.Options // of all listeners for clients
 	nameserver  *remoting.Server
 	network     *transport.Network // to the peers; nil without a group
-	shards      []*shard           // in the order of their names
 	guard       *access.Guard      // nil without access control
 	// Of registrations at nameservers elsewhere and inside this process; nil
 	// without credentials.
 	signer, insideSigner remoting.Signer
-	work                 context.Context             // ends with stop
-	stop                 context.CancelFunc          // ends the node's goroutines
-	run                  func(func(context.Context)) // starts one
-	running              sync.WaitGroup
+	changing             sync.Mutex  // held while a group is changed
+	states               groupStates // of a cluster's groups; changing's
+
+	mu     sync.Mutex
+	shards []*shard // those that run; hostedShards once others may change them
+
+	work    context.Context             // ends with stop
+	stop    context.CancelFunc          // ends the node's goroutines
+	run     func(func(context.Context)) // starts one
+	running sync.WaitGroup
 }
 
 // Start brings a node up. When it returns without an error the node takes
@@ -90,7 +95,14 @@ func Start(ctx context.Context, c Config, o Options) (*Node, error) {
 // listen opens all sockets, so that a port that is taken ends the start before
 // anything else has begun.
 func (n *Node) listen() (err error) {
-	for _, c := range n.config.shards() {
+	configs := n.config.shards()
+	if len(n.config.Replication.ClusterPeers) > 0 {
+		if n.states, err = readGroupStates(n.config.StoreDir); err != nil {
+			return err
+		}
+		configs = n.config.groups(n.states)
+	}
+	for _, c := range configs {
 		s := newShard(n, c)
 		n.shards = append(n.shards, s)
 		if err := s.listen(); err != nil {
@@ -206,9 +218,12 @@ func (n *Node) Stop(ctx context.Context) error {
 		n.admin.notReady("stopping")
 	}
 	n.stop()
-	failed := make([]error, len(n.shards), len(n.shards)+2)
+	n.changing.Lock() // a change that is under way comes to its end first
+	shards := n.hostedShards()
+	n.changing.Unlock()
+	failed := make([]error, len(shards), len(shards)+2)
 	var stopping sync.WaitGroup
-	for i, s := range n.shards {
+	for i, s := range shards {
 		stopping.Go(func() { failed[i] = s.close(ctx) })
 	}
 	stopping.Wait()

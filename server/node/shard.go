@@ -43,6 +43,8 @@ type shard struct {
 	hasRole                chan struct{}           // closed when the nameservers are told
 	roleKnown              sync.Once
 
+	permission atomic.Int32 // what clients may do with the broker
+
 	waits   atomic.Pointer[string] // for what the start waits; nil: it takes requests
 	work    context.Context        // ends with stop
 	stop    context.CancelFunc
@@ -63,6 +65,7 @@ func newShard(n *Node, c Config) *shard {
 		s.metrics.label = fmt.Sprintf("broker=%q", c.BrokerName)
 	}
 	s.metrics.info(n.options.Version, &s.config)
+	s.permission.Store(int32(c.BrokerPermission))
 	s.work, s.stop = context.WithCancel(n.work)
 	s.waitsFor(starting)
 	return s
@@ -161,8 +164,14 @@ func (s *shard) openGates() {
 	if s.group != nil {
 		h = &replicas{Handler: s.forward, group: s.group, authorizer: s.node.authorizer(), run: s.run}
 	}
+	if s.config.Replication.Prefer != "" {
+		h = &groupGate{Handler: h, shard: s}
+	}
 	s.gate.open(h)
 	s.fast.open(h)
+	if now := int(s.permission.Load()); now != s.config.BrokerPermission {
+		s.broker.Permit(now) // it was changed during the start
+	}
 }
 
 // serving reports whether the broker takes requests.

@@ -31,9 +31,7 @@ func (c *Config) shards() []Config {
 	case !c.severalShards():
 		all = append(all, *c)
 	case len(c.Replication.ClusterPeers) > 0:
-		for _, p := range c.Replication.ClusterPeers {
-			all = append(all, c.shard(p.Name))
-		}
+		all = c.groups(nil)
 	default:
 		for i, dir := range c.StoreDirs {
 			if dir != "" {

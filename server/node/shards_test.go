@@ -130,14 +130,14 @@ func TestNamesPortsAndFoldersFollowFromTheNumber(t *testing.T) {
 	for _, s := range c.shards() {
 		got = append(got, fmt.Sprint(s.BrokerName, " ", s.BrokerPort, " ", s.StoreDir, " ", s.Replication.Prefer))
 	}
-	want := []string{"x-n2 10931 /a/x-n2 n2", "x-n0 10911 /a/x-n0 n0", "x-n1 10921 /b/x-n1 n1"}
+	want := []string{"x-n0 10911 /a/x-n0 n0", "x-n1 10921 /b/x-n1 n1", "x-n2 10931 /a/x-n2 n2"}
 	if !slices.Equal(got, want) {
 		t.Errorf("brokers are\n%q, want\n%q", got, want)
 	}
 	if fmt.Sprint(c.BindAddress, c.Nameservers) != "10.0.0.2 [10.0.0.3:9876 10.0.0.1:9876]" {
 		t.Errorf("listens on %v, other nameservers %v", c.BindAddress, c.Nameservers)
 	}
-	if p := c.shards()[0].Properties(); !strings.Contains(p, "brokerName=x-n2\n") || !strings.Contains(p, "listenPort=10931\n") {
+	if p := c.shards()[2].Properties(); !strings.Contains(p, "brokerName=x-n2\n") || !strings.Contains(p, "listenPort=10931\n") {
 		t.Errorf("a broker's settings are\n%s", p)
 	}
 	if later := c.shard("n4"); later.Replication.Prefer != "n1" {

@@ -52,20 +52,40 @@ func (s *shard) spreadTopics(known map[string]struct{}) map[string]struct{} {
 			if other == s || !other.replica.Role().Leads {
 				continue
 			}
-			other.broker.CreateTopic(t, func(err error) {
-				if err != nil && !errors.Is(err, engine.ErrNotLeader) {
-					other.log.Warn("a topic of another group was not created here", "topic", t.Name, "cause", err)
-				}
-			})
+			other.broker.CreateTopic(t, other.missed(t.Name))
 		}
 	}
 	return now
 }
 
+// takeOverTopics gives a group that is new the topics of the others.
+func (s *shard) takeOverTopics() {
+	if s.group == nil || !s.config.severalShards() || s.broker.HasTopics() {
+		return
+	}
+	for _, other := range s.node.servingShards() {
+		table, _ := other.broker.TopicTable()
+		for _, t := range table {
+			if other != s {
+				s.broker.CreateTopic(t, s.missed(t.Name))
+			}
+		}
+	}
+}
+
+// missed tells of a topic that could not be created.
+func (s *shard) missed(topic string) func(error) {
+	return func(err error) {
+		if err != nil && !errors.Is(err, engine.ErrNotLeader) {
+			s.log.Warn("a topic of another group was not created here", "topic", topic, "cause", err)
+		}
+	}
+}
+
 // servingShards are those that take requests.
 func (n *Node) servingShards() []*shard {
 	var all []*shard
-	for _, s := range n.shards {
+	for _, s := range n.hostedShards() {
 		if s.serving() {
 			all = append(all, s)
 		}

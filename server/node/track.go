@@ -31,7 +31,7 @@ func (n *Node) track(id, topic string) (any, error) {
 	}
 	var found []track.Answer
 	var none error
-	for _, s := range n.shards {
+	for _, s := range n.hostedShards() {
 		answer, err := s.track(id, topic)
 		switch {
 		case err == nil:
@@ -51,7 +51,7 @@ func (n *Node) track(id, topic string) (any, error) {
 // track answers GET /track?id=ID&topic=TOPIC as `apogee admin track --json` does.
 // The topic may be left out.
 func (a *admin) track(w http.ResponseWriter, r *http.Request) {
-	if len(a.node.shards) == 0 {
+	if len(a.node.hostedShards()) == 0 {
 		http.Error(w, errNotServing.Error(), http.StatusServiceUnavailable)
 		return
 	}

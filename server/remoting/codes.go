@@ -117,6 +117,9 @@ const (
 	RequestTransferLeadership int32 = 20013
 
 	RequestForward int32 = 20020
+
+	RequestGetGroups int32 = 20030
+	RequestSetGroup  int32 = 20031
 )
 
 // Request codes of POP consumption. They do not fit in the 16 bits of a

@@ -22,6 +22,8 @@ var requestNames = map[int32]string{
 	RequestQueryMessage:                 "query_message",
 	RequestTrackMessage:                 "track_message",
 	RequestForward:                      "forward",
+	RequestGetGroups:                    "get_groups",
+	RequestSetGroup:                     "set_group",
 	RequestQueryBrokerOffset:            "query_broker_offset",
 	RequestQueryConsumerOffset:          "query_consumer_offset",
 	RequestUpdateConsumerOffset:         "update_consumer_offset",
