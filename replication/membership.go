@@ -167,6 +167,9 @@ func (g *Group) Transfer(which string) error {
 		if err != nil {
 			return fmt.Errorf("transfer leadership: %w", err)
 		}
+		if s.ID == g.id {
+			return nil // it has it
+		}
 		future = g.raft.LeadershipTransferToServer(s.ID, s.Address)
 	}
 	if err := g.change(future); err != nil {

@@ -18,7 +18,9 @@ type groupGate struct {
 // groupList is the answer to GET_GROUPS and SET_GROUP: the groups that the node
 // runs.
 type groupList struct {
-	Node   string      `json:"node"` // its name in clusterPeers
+	Base   string      `json:"brokerName"` // what the brokers' names begin with
+	Node   string      `json:"node"`       // its name in clusterPeers
+	Nodes  []string    `json:"nodes"`      // all of clusterPeers
 	Groups []groupLine `json:"groups"`
 }
 
@@ -64,7 +66,10 @@ func (g *groupGate) Handle(rt remoting.ReplyTo, cmd *remoting.Command) {
 
 // groupList tells which groups the node runs.
 func (n *Node) groupList() groupList {
-	list := groupList{Node: n.config.Replication.Self}
+	list := groupList{Base: n.config.BrokerName, Node: n.config.Replication.Self}
+	for _, p := range n.config.Replication.ClusterPeers {
+		list.Nodes = append(list.Nodes, p.Name)
+	}
 	for _, s := range n.hostedShards() {
 		line := groupLine{Broker: s.config.BrokerName, Name: s.config.BrokerName[len(n.config.BrokerName)+1:],
 			State: groupOpen, Prefer: s.config.Replication.Prefer}

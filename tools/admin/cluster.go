@@ -20,6 +20,8 @@ import (
 type brokers struct {
 	Brokers []brokerState   `json:"brokers"`
 	Groups  []*replicaGroup `json:"groups,omitempty"`
+	// Clusters are nodes with several groups.
+	Clusters []*clusterGroups `json:"clusters,omitempty"`
 }
 
 type brokerState struct {
@@ -54,6 +56,10 @@ func (o *options) clusterCommand() *cobra.Command {
 					v.Groups = append(v.Groups, group)
 				}
 			}
+			for _, g := range v.Groups {
+				g.diagnose(len(v.Groups) > 1)
+			}
+			v.Clusters = askClusters(ctx, c, all)
 			return v, nil
 		}),
 	}
@@ -108,5 +114,9 @@ func (b *brokers) table(w *tabwriter.Writer) {
 	for _, g := range b.Groups {
 		fmt.Fprintln(w)
 		g.table(w)
+	}
+	for _, c := range b.Clusters {
+		fmt.Fprintln(w)
+		c.table(w)
 	}
 }

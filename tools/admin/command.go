@@ -30,6 +30,7 @@ func Command() *cobra.Command {
 	o.client.AddFlags(cmd)
 	cmd.PersistentFlags().BoolVar(&o.asJSON, "json", false, "print JSON instead of a table")
 	cmd.AddCommand(o.groupCommands()...)
+	cmd.AddCommand(o.clusterCommands()...)
 	cmd.AddCommand(o.clusterCommand(), o.topicsCommand(), o.groupsCommand(), o.lagCommand(), o.messageCommand(), o.trackCommand(), o.resetCommand())
 	return cmd
 }

@@ -1,8 +1,9 @@
 // Package admin is `apogee admin`: it shows and changes what brokers have, over
 // RocketMQ's protocol, so that it works with Apogee and with Apache RocketMQ.
 //
-//	cluster      brokers, versions, rates                    106, 28, 20010
+//	cluster      brokers, versions, rates                    106, 28, 20010, 20030
 //	add-peer, remove-peer, transfer                          20011, 20012, 20013
+//	add-group, drain-group, remove-group                     20030, 20031
 //	topics       list, show, create, delete                  206, 105, 202, 351, 17, 215, 216
 //	groups       list, show, create, delete                  201, 352, 203, 200, 207
 //	lag          how far groups are behind                   208, 201

@@ -54,14 +54,18 @@ func askGroup(ctx context.Context, c *client.Cluster, b *client.Broker) *replica
 		if err != nil || client.Decode(answer.Body, g) != nil {
 			continue
 		}
-		g.diagnose()
 		return g
 	}
 	return nil
 }
 
-// diagnose finds what keeps sends from being confirmed, or soon may.
-func (g *replicaGroup) diagnose() {
+// diagnose finds what keeps sends from being confirmed, or soon may. Where there
+// are several groups a command has to name the one that is meant.
+func (g *replicaGroup) diagnose(several bool) {
+	which := ""
+	if several {
+		which = " --name " + g.Broker
+	}
 	say := func(format string, args ...any) { g.Problems = append(g.Problems, fmt.Sprintf(format, args...)) }
 	if g.Leader == "" {
 		say("no leader: a majority of the voters must be running and reach each other; nothing is stored until then")
@@ -79,11 +83,11 @@ func (g *replicaGroup) diagnose() {
 		silent := time.Duration(m.SilentMsec) * time.Millisecond
 		switch {
 		case m.SilentMsec < 0 || silent > silentMax:
-			say("%s does not answer: start it, or, if it is gone for good, `apogee admin remove-peer %s`", m.called(), m.called())
+			say("%s does not answer: start it, or, if it is gone for good, `apogee admin remove-peer %s%s`", m.called(), m.called(), which)
 		case m.LagBytes > lagMax:
 			say("%s is %d MiB behind and catching up; maxHaTransferByteInSecond limits how fast", m.called(), m.LagBytes>>20)
 		case !m.Voter:
-			say("%s has no vote yet: `apogee admin add-peer %s` gives it one when it has caught up", m.called(), m.Address)
+			say("%s has no vote yet: `apogee admin add-peer %s%s` gives it one when it has caught up", m.called(), m.Address, which)
 		default:
 			good++
 		}
@@ -92,7 +96,7 @@ func (g *replicaGroup) diagnose() {
 		say("only %d of %d voters keep up: sends are answered with FLUSH_SLAVE_TIMEOUT (12) or refused until a majority does", good, voters)
 	}
 	if voters == 2 {
-		say("two voters survive no failure: `apogee admin add-peer` a third")
+		say("two voters survive no failure: `apogee admin add-peer HOST:PORT%s` adds a third", which)
 	}
 }
 
@@ -128,6 +132,7 @@ func (g *replicaGroup) table(w *tabwriter.Writer) {
 // groupCommands change a group.
 func (o *options) groupCommands() []*cobra.Command {
 	var name string
+	var all bool
 	command := func(use, short string, arguments cobra.PositionalArgs, code int32) *cobra.Command {
 		cmd := &cobra.Command{Use: use, Short: short, Args: arguments,
 			RunE: o.show(func(ctx context.Context, c *client.Cluster, args []string) (view, error) {
@@ -135,9 +140,10 @@ func (o *options) groupCommands() []*cobra.Command {
 				if len(args) > 0 {
 					peer = args[0]
 				}
-				return changeGroup(ctx, c, name, code, peer)
+				return changeGroups(ctx, c, name, all, code, peer)
 			})}
 		cmd.Flags().StringVar(&name, "name", "", "broker `name` of the group, where there are several")
+		cmd.Flags().BoolVar(&all, "all", false, "do it in all groups, one after the other")
 		return cmd
 	}
 	return []*cobra.Command{
@@ -150,8 +156,8 @@ func (o *options) groupCommands() []*cobra.Command {
 // changeTime is how long a new replica may take to catch up.
 const changeTime = time.Hour
 
-// changeGroup has the leader of a group change it.
-func changeGroup(ctx context.Context, c *client.Cluster, name string, code int32, peer string) (view, error) {
+// changeGroups has the leader of a group change it, or those of all groups.
+func changeGroups(ctx context.Context, c *client.Cluster, name string, all bool, code int32, peer string) (view, error) {
 	brokers, err := c.Brokers(ctx)
 	if err != nil {
 		return nil, err
@@ -167,20 +173,44 @@ func changeGroup(ctx context.Context, c *client.Cluster, name string, code int32
 		return nil, fmt.Errorf("no broker of the name %q has a master", name)
 	case len(found) == 0:
 		return nil, errors.New("no broker has a master")
-	case len(found) > 1:
-		return nil, errors.New("there are several brokers: say with --name which one is meant")
+	case len(found) > 1 && !all:
+		return nil, errors.New("there are several brokers: say with --name which one is meant, or --all")
 	}
-	answer, err := c.AskLong(ctx, found[0].Master(), client.NewRequest(code, "peer", peer), changeTime)
+	v := &brokersChanged{}
+	for _, b := range found {
+		g, err := changeGroup(ctx, c, b, code, peer)
+		if err != nil {
+			return v, fmt.Errorf("group %s: %w", b.Name, err)
+		}
+		g.diagnose(all)
+		if !all {
+			return g, nil
+		}
+		*v = append(*v, g)
+	}
+	return v, nil
+}
+
+// brokersChanged are the groups after a change.
+type brokersChanged []*replicaGroup
+
+func (b brokersChanged) table(w *tabwriter.Writer) {
+	for i, g := range b {
+		if i > 0 {
+			fmt.Fprintln(w)
+		}
+		g.table(w)
+	}
+}
+
+func changeGroup(ctx context.Context, c *client.Cluster, b client.Broker, code int32, peer string) (*replicaGroup, error) {
+	answer, err := c.AskLong(ctx, b.Master(), client.NewRequest(code, "peer", peer), changeTime)
 	if err != nil {
 		return nil, err
 	}
 	if answer.Code != remoting.ResponseSuccess {
-		return nil, &client.Refusal{Address: found[0].Master(), Code: answer.Code, Remark: string(answer.Remark)}
+		return nil, &client.Refusal{Address: b.Master(), Code: answer.Code, Remark: string(answer.Remark)}
 	}
-	g := &replicaGroup{Broker: found[0].Name}
-	if err := client.Decode(answer.Body, g); err != nil {
-		return nil, err
-	}
-	g.diagnose()
-	return g, nil
+	g := &replicaGroup{Broker: b.Name}
+	return g, client.Decode(answer.Body, g)
 }

@@ -25,8 +25,8 @@ func TestWhatIsWrongWithAGroupIsSaidInASentence(t *testing.T) {
 		{"n0", false, []replica{good("n0"), silent, silent}, nil},
 		{"", false, []replica{good("n0"), silent, silent}, []string{"no leader: a majority"}},
 	} {
-		g := &replicaGroup{Leader: c.leader, Leads: c.leads, Members: c.members}
-		g.diagnose()
+		g := &replicaGroup{Broker: "b", Leader: c.leader, Leads: c.leads, Members: c.members}
+		g.diagnose(false)
 		if len(g.Problems) != len(c.want) {
 			t.Errorf("%+v: %q, want %q", c.members, g.Problems, c.want)
 			continue
