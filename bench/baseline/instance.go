@@ -25,7 +25,7 @@ const (
 )
 
 const (
-	startTimeout  = 60 * time.Second
+	startTimeout  = 180 * time.Second
 	probeInterval = 5 * time.Millisecond
 	probeTopic    = "baseline-probe"
 )

@@ -94,7 +94,7 @@ func (r *run) record(ctx context.Context, t cluster.Topology) (*check.Verdict, e
 		return nil, err
 	}
 	open := check.Open(func() (io.ReadCloser, error) { return os.Open(path) })
-	return check.Judge(open, check.Rules{GapMax: r.options.GapMax})
+	return check.Judge(open, check.Rules{GapMax: r.options.GapMax, Handovers: t.Brokers > 1})
 }
 
 // died notes that a process ended that nobody ended.

@@ -27,8 +27,9 @@
 //   - Copies of a queue on several replicas are the same.
 //   - A consumer's offset that was confirmed is never lost, and with it all
 //     that could be read before its commit began: offsets are stored in the
-//     order in which they came. While there is no fault an offset that was
-//     read doesn't go back at all.
+//     order in which they came. What was read is firm after a second without a
+//     fault. While there is no fault an offset that was read doesn't go back at
+//     all, unless leadership may move by itself.
 //   - Everything confirmed arrives: once the run says that consumers have had
 //     their time, each confirmed message has been received.
 //

@@ -15,6 +15,9 @@ type Rules struct {
 	// Trimmed allows queues to begin behind offset 0, as they do after
 	// retention.
 	Trimmed bool
+	// Handovers says that leadership may move while there is no fault, with which
+	// goes what was gathered and not stored.
+	Handovers bool
 }
 
 // Judge reads a history. An error means that there is no verdict: the history

@@ -164,6 +164,28 @@ func TestASendThatWasGivenUpMayBeStoredLater(t *testing.T) {
 	}
 }
 
+// Where leadership moves by itself, what was just gathered goes with it; what was
+// read a second before is stored.
+func TestWhatWasReadASecondAgoStaysWhereverLeadershipGoes(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		wait   time.Duration
+		rules  Rules
+		broken int
+	}{
+		{0, Rules{Handovers: true}, 0}, {2 * time.Second, Rules{Handovers: true}, 1}, {0, Rules{}, 1},
+	} {
+		s := newStory(t)
+		s.offset(OffsetRead, 1, 0, 5)
+		s.now += c.wait
+		s.offset(OffsetRead, 1, 0, 9)
+		s.offset(OffsetRead, 1, 0, 4)
+		if got := s.judge(c.rules).Broken["a consumer's offset isn't lost"]; got != c.broken {
+			t.Errorf("%v later, %+v: blamed %d times, want %d", c.wait, c.rules, got, c.broken)
+		}
+	}
+}
+
 // brokenPromises are histories with one thing wrong, the rule that must find
 // it, and a word of the events that must be shown.
 var brokenPromises = []struct {
