@@ -18,6 +18,7 @@ func (o *Options) settings() []string {
 		"With many queues all topics were created first, the nameserver had to know all routes, and was asked for each of them every 30 s during the load.",
 		"A transaction counts when its message is in its queue; the half message is sent and, when that is answered, committed one-way, as clients do. What is delayed by a level is delivered while the load goes on.",
 		fmt.Sprintf("%d messages were stored to wait, due in one hour to 25; the server was killed and started again with them.", o.Pending),
+		"A group is three processes on this machine and one disk; the load goes to the leader, whose CPU time and memory are told. Apogee's confirms a message when two have synced it. DLedger has no synchronous flush: it confirms when two have it in the page cache.",
 		"Ratios are taken within a round.",
 	}
 }

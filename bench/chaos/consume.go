@@ -167,21 +167,43 @@ func (t *traffic) readBack(ctx context.Context, site *brokerSite, replica uint32
 	return queues.Wait()
 }
 
+// read records a message that was read back.
+func (t *traffic) read(replica uint32, site *brokerSite, r record.Record) error {
+	m, err := check.Identify(r.Body)
+	if err == nil {
+		t.recorder.Record(check.Event{Kind: check.Stored, Reader: replica, Queue: site.queue(int(r.QueueID)), Offset: r.QueueOffset,
+			Position: r.Position, StoredMillis: r.StoreTimestamp, Message: m})
+	}
+	return err
+}
+
+// persist asks again while the broker refuses: leadership may be moving.
+func persist(ctx context.Context, ask func() error) error {
+	ctx, cancel := context.WithTimeout(ctx, serviceTime)
+	defer cancel()
+	for {
+		err := ask()
+		if !errors.Is(err, errAnswer) || !pause(ctx, pollTime) {
+			return err
+		}
+	}
+}
+
 var errNoProgress = errors.New("the broker says that there is more and returns nothing")
 
 func (t *traffic) readQueue(ctx context.Context, s *session, site *brokerSite, id int, replica uint32) error {
-	first, end, err := s.bounds(ctx, id)
+	var first, end int64
+	err := persist(ctx, func() (err error) {
+		first, end, err = s.bounds(ctx, id)
+		return err
+	})
 	if err != nil {
 		return err
 	}
 	for next := first; next < end; {
 		before := next
-		next, err = s.pull(ctx, "chaos-reader", id, next, 0, func(r record.Record) error {
-			m, err := check.Identify(r.Body)
-			if err == nil {
-				t.recorder.Record(check.Event{Kind: check.Stored, Reader: replica, Queue: site.queue(int(r.QueueID)), Offset: r.QueueOffset,
-					Position: r.Position, StoredMillis: r.StoreTimestamp, Message: m})
-			}
+		err = persist(ctx, func() (err error) {
+			next, err = s.pull(ctx, pullGroup, id, next, 0, func(r record.Record) error { return t.read(replica, site, r) })
 			return err
 		})
 		if err == nil && next == before {
