@@ -23,7 +23,7 @@ import (
 const postgresVariable = "APOGEE_POSTGRES"
 
 // patience is how long tests wait for what must happen.
-const patience = 30 * time.Second
+const patience = time.Minute
 
 // database is one outbox in a database of its own, or nearly so.
 type database struct {

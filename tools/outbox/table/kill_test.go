@@ -6,6 +6,7 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"log/slog"
 	"math/rand/v2"
 	"os"
 	"os/exec"
@@ -50,8 +51,8 @@ func beRelay(arguments []string) error {
 	if err != nil {
 		return err
 	}
-	table.Relay(db, fileBroker{file}, RelayOptions{Interval: 5 * time.Millisecond, AttemptTimeout: 50 * time.Millisecond,
-		Lease: 200 * time.Millisecond, BatchMax: 10, Workers: 4}).Run(context.Background())
+	table.Relay(db, fileBroker{file}, RelayOptions{Interval: 5 * time.Millisecond, AttemptTimeout: 200 * time.Millisecond,
+		Lease: 800 * time.Millisecond, BatchMax: 10, Workers: 4, Logger: slog.New(slog.DiscardHandler)}).Run(context.Background())
 	return nil
 }
 
@@ -84,7 +85,7 @@ func (b fileBroker) messages(t *testing.T) (arrived []*outbox.Message) {
 func TestRelaysThatAreKilledSendDuplicatesWithTheSameIDOnly(t *testing.T) {
 	t.Parallel()
 	onEachDatabase(t, func(t *testing.T, d *database) {
-		const customers, each, kills = 6, 150, 8
+		const customers, each, kills = 6, 150 / scale, 8
 		file, err := os.Create(filepath.Join(t.TempDir(), "broker"))
 		if err != nil {
 			t.Fatal(err)

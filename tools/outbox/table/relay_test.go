@@ -18,7 +18,7 @@ import (
 func TestRelaysSideBySideNeverReorderAStream(t *testing.T) {
 	t.Parallel()
 	onEachDatabase(t, func(t *testing.T, d *database) {
-		const customers, each, relays = 12, 60, 3
+		const customers, each, relays = 12, 60 / scale, 3
 		var doubts atomic.Int64
 		b := &broker{
 			before: func(*outbox.Message) error {

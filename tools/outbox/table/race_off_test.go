@@ -1,0 +1,6 @@
+//go:build !race
+
+package table
+
+// scale divides the numbers of messages.
+const scale = 1
