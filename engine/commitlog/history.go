@@ -15,6 +15,7 @@ import (
 // the log, so a block read for one consumer serves the others.
 type history struct {
 	arena *disk.Arena
+	block int // of the disk
 	// stable is the file offset of a segment below which its bytes never
 	// change, but for a Truncate, which waits for those who read the segment.
 	stable func(*segment) int64
@@ -46,13 +47,13 @@ type historyBlock struct {
 
 const touchedMax = 3
 
-func newHistory(bytes int, stable func(*segment) int64) (*history, error) {
+func newHistory(bytes, block int, stable func(*segment) int64) (*history, error) {
 	n := max(bytes/historyBlockBytes, 2)
 	arena, err := disk.NewArena(n * historyBlockBytes)
 	if err != nil {
 		return nil, err
 	}
-	h := &history{arena: arena, stable: stable, blocks: make(map[blockKey]*historyBlock, n), ring: make([]*historyBlock, n)}
+	h := &history{arena: arena, block: block, stable: stable, blocks: make(map[blockKey]*historyBlock, n), ring: make([]*historyBlock, n)}
 	h.ended = sync.NewCond(&h.mu)
 	for i := range h.ring {
 		b := arena.Bytes()[i*historyBlockBytes : (i+1)*historyBlockBytes]
@@ -81,14 +82,14 @@ func (h *history) readFile(s *segment, file disk.File, dst []byte, at int64) err
 	for len(dst) > 0 {
 		number := at / historyBlockBytes
 		if blockEnd(number) > from.stable {
-			return readUnshared(file, dst, at)
+			return h.readUnshared(file, dst, at)
 		}
 		b, err := h.acquire(from, number)
 		if err != nil {
 			return fmt.Errorf("read segment %s at %d: %w", s.name(), at, err)
 		}
 		if b == nil {
-			return readUnshared(file, dst, at)
+			return h.readUnshared(file, dst, at)
 		}
 		n := copy(dst, b.buf[at%historyBlockBytes:])
 		h.release(b)
@@ -217,10 +218,9 @@ func (h *history) release(b *historyBlock) {
 }
 
 // readUnshared reads the aligned range around [at, at+len(dst)) for one caller.
-func readUnshared(file disk.File, dst []byte, at int64) error {
-	const unit = 64 << 10 // a multiple of every block size
-	from := at / unit * unit
-	b := alignedBytes(roundUp(int(at-from)+len(dst), unit), unit)
+func (h *history) readUnshared(file disk.File, dst []byte, at int64) error {
+	from := at / int64(h.block) * int64(h.block)
+	b := alignedBytes(roundUp(int(at-from)+len(dst), h.block), h.block)
 	n, err := file.ReadAt(b, from)
 	if err != nil && !errors.Is(err, io.EOF) {
 		return err

@@ -82,7 +82,7 @@ func (l *Log) memory() error {
 	}
 	l.arena = arena
 	l.tail = newTail(arena.Bytes(), l.block)
-	l.history, err = newHistory(l.opts.HistoryBytes, l.stable)
+	l.history, err = newHistory(l.opts.HistoryBytes, l.block, l.stable)
 	return err
 }
 
