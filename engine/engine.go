@@ -150,6 +150,7 @@ func (e *Engine) openLog() (commitlog.Recovery, error) {
 func (e *Engine) replay(r commitlog.Recovery) error {
 	e.cursor = e.log.CursorFrom(event.Index(e.applied.Load()) + 1)
 	if e.opts.CommitAt == CommitExternal {
+		e.committed.Store(e.applied.Load()) // or it would not have been applied
 		return nil
 	}
 	e.committed.Store(uint64(r.End))
