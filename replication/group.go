@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -243,13 +244,28 @@ func (g *Group) openRaft(creation commitlog.Creation, recovery commitlog.Recover
 		CatchUpBytes: g.options.CatchUpBytes, CatchUpBehind: behindBytesMax,
 	})
 	g.slaves = slaveWatch{kind: g.options.MasterSlave, of: g.transport.Match}
-	g.raft, err = raft.NewRaft(g.raftConfig(), &stateMachine{group: g}, logs, stable, g.checkpoints, g.transport)
-	if err != nil {
+	if err := g.startRaft(logs, stable); err != nil {
 		return errors.Join(err, g.transport.Close())
 	}
 	g.checkpoints.started()
 	logs.voteless.Store(nil)
 	return nil
+}
+
+// startRaft starts Raft, which panics where it can't store its term: on a full
+// disk, or one that fails.
+func (g *Group) startRaft(logs raft.LogStore, stable raft.StableStore) (err error) {
+	defer func() {
+		cause := recover()
+		if _, bug := cause.(runtime.Error); bug {
+			panic(cause)
+		}
+		if cause != nil {
+			err = fmt.Errorf("start raft: %v", cause)
+		}
+	}()
+	g.raft, err = raft.NewRaft(g.raftConfig(), &stateMachine{group: g}, logs, stable, g.checkpoints, g.transport)
+	return err
 }
 
 // openCheckpoints lets Raft begin with everything that the projections have.
