@@ -12,7 +12,7 @@ CHAOS     = bin/apogee-chaos
 VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 
 .DEFAULT_GOAL := help
-.PHONY: $(CHAOS) help build run test race posix check crash chaos failover mutations fuzz bench baseline e2e-java interop cover clean
+.PHONY: $(CHAOS) help build run test race posix check crash sim chaos failover mutations fuzz bench baseline e2e-java interop cover clean
 
 help: ## show the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -45,6 +45,9 @@ check: ## format, vet (Linux and macOS), static analysis, repository rules
 
 crash: ## cut the power on a simulated disk, SEEDS (5000) times over
 	$(GO) test -count=1 -timeout 30m -run 'PowerCuts' ./engine/commitlog -crash.seeds=$(SEEDS)
+
+sim: ## break a simulated cluster by SEEDS (5000) seeds, or by SEED alone
+	$(GO) test -count=1 -timeout 12h -run 'Whatever|LosePower|Truncates|LosesPower|Grows' ./replication/clustertest -cluster.seeds=$(SEEDS) -cluster.seed=$(SEED)
 
 chaos: $(CHAOS) ## break TOPOLOGY (single, group, cluster) for SECS (60) by SEED (a new one) and judge what clients saw
 	$(CHAOS) run --seed $(SEED) --duration $(SECS)s --topology $(TOPOLOGY)

@@ -32,7 +32,10 @@ type checkpoints struct {
 	received *raft.SnapshotMeta
 }
 
-const receivedName = "received"
+const (
+	baseName     = "base" // the engine's file
+	receivedName = "received"
+)
 
 var _ raft.SnapshotStore = (*checkpoints)(nil)
 
@@ -74,6 +77,8 @@ func (c *checkpoints) baseLocked() (*raft.SnapshotMeta, error) {
 	return metaOf(c.base, c.size), nil
 }
 
+func snapshotID(index, term uint64) string { return fmt.Sprintf("%d-%d", term, index) }
+
 // metaOf describes a checkpoint as Raft wants it. Which frame set the
 // configuration doesn't matter any more: it is one that the checkpoint covers.
 func metaOf(h checkpoint.Header, size int64) *raft.SnapshotMeta {
@@ -109,6 +114,15 @@ func (c *checkpoints) Open(id string) (*raft.SnapshotMeta, io.ReadCloser, error)
 	}
 	return m, &snapshotReader{Reader: io.NewSectionReader(f, 0, m.Size), file: f}, nil
 }
+
+// snapshotReader reads a checkpoint file from its beginning.
+type snapshotReader struct {
+	io.Reader
+	file disk.File
+}
+
+// Close closes the file.
+func (r *snapshotReader) Close() error { return r.file.Close() }
 
 // started forgets what stood for the applied part of the log.
 func (c *checkpoints) started() {

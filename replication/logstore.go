@@ -416,9 +416,3 @@ func (s *LogStore) hangs(limit time.Duration) bool {
 	since := s.since.Load()
 	return since != 0 && time.Now().UnixNano()-since > int64(limit)
 }
-
-// resetAtStart is Reset before Raft has read anything.
-func (s *LogStore) resetAtStart(base commitlog.Base) error {
-	s.told.Store(uint64(base.Index))
-	return s.log.Reset(base)
-}

@@ -1,170 +1,168 @@
 package clustertest
 
 import (
-	"encoding/binary"
-	"fmt"
+	"errors"
 	"math/rand/v2"
 	"sync"
 	"time"
 
-	"github.com/apogeemq/apogee/engine/commitlog"
+	"github.com/apogeemq/apogee/engine"
 	"github.com/apogeemq/apogee/engine/event"
+	"github.com/apogeemq/apogee/engine/projection/projectiontest"
 )
 
-// command is one batch of events with the number in the first payload.
-func (c *Cluster) command(number uint64, bytes int) []byte {
-	payload := make([]byte, max(bytes, 8))
-	binary.LittleEndian.PutUint64(payload, number)
-	d := event.Draft{Kind: event.KindMessage, Stream: event.StreamQueue, Topic: 1, Payload: event.Bytes(payload)}
-	b := make([]byte, d.EncodedBytes())
-	d.Encode(b, c.logID.Seed())
-	return b
+// queuesOfMessages is how many queues clients write to.
+const queuesOfMessages = 3
+
+// sent is a proposal on its way.
+type sent struct {
+	ledger       *ledger
+	first, count int
+	done         chan engine.Outcome
 }
 
-func number(e event.Event) uint64 {
-	if p := e.Payload(); len(p) >= 8 {
-		return binary.LittleEndian.Uint64(p)
+// Complete implements engine.Completion.
+func (s *sent) Complete(p *engine.Proposal) {
+	if s.count > 0 {
+		s.ledger.complete(s.first, s.count, p)
 	}
-	return 0
+	s.done <- p.Outcome
 }
 
-// propose proposes a command to whoever leads and waits until it is committed,
-// or for as long as a client would. It reports whether it is committed.
-func (c *Cluster) propose(bytes int) bool {
-	n := c.numbers.Add(1)
-	committed := c.ledger.expect(n)
-	leader := c.leader()
-	late := time.NewTimer(300 * time.Millisecond)
+// answerTime is how long a client waits for an answer.
+const answerTime = 5 * time.Second
+
+// propose proposes to a node and waits for the outcome. It reports whether the
+// proposal is committed.
+func (c *Cluster) propose(l *life, s *sent, p *engine.Proposal) bool {
+	s.ledger, s.done = c.ledger, make(chan engine.Outcome, 1)
+	p.Completion = s
+	if err := l.group.Propose(p); err != nil {
+		c.ledger.refuse(s.first, s.count)
+		return false
+	}
+	late := time.NewTimer(answerTime)
 	defer late.Stop()
-	if leader != nil {
-		c.mu.Lock()
-		l := leader.life
-		c.mu.Unlock()
-		if l != nil {
-			l.raft.Apply(c.command(n, bytes), 50*time.Millisecond)
-		}
-	}
 	select {
-	case <-committed:
-		return true
+	case o := <-s.done:
+		return o == engine.OutcomeCommitted && p.Wait == engine.WaitCommitted
 	case <-late.C:
 		return false
 	}
 }
 
-// mustPropose has count commands of about that many bytes committed.
-func (c *Cluster) mustPropose(count, bytes int) {
-	c.t.Helper()
-	for done := 0; done < count; {
-		var committed sync.Map
-		var some sync.WaitGroup
-		for i := range min(count-done, 16) {
-			some.Go(func() {
-				if c.propose(bytes) {
-					committed.Store(i, true)
-				}
-			})
-		}
-		some.Wait()
-		committed.Range(func(any, any) bool { done++; return true })
-		if err := c.ledger.failure(); err != nil {
-			c.fatalf("%v", err)
-		}
+// send proposes messages to a node: all or none of them.
+func (c *Cluster) send(n *Node, client int, q event.Queue, count, bytes int, wait engine.Wait) bool {
+	l := n.living()
+	if l == nil {
+		return false
 	}
+	s := &sent{first: c.ledger.ask(client, q, count), count: count}
+	p := &engine.Proposal{Wait: wait}
+	for i := range count {
+		p.Drafts = append(p.Drafts, event.Draft{
+			Kind: event.KindMessage, Stream: event.StreamQueue, Topic: q.Topic, Queue: q.ID, Tag: int32(i), Payload: payload(s.first+i, bytes),
+		})
+	}
+	return c.propose(l, s, p)
 }
 
-// load proposes without end from several clients until the returned function
-// is called, which tells how many commands were committed.
-func (c *Cluster) load(clients int) (stop func() int) {
-	ended := make(chan struct{})
-	var running sync.WaitGroup
+// mustSend has count messages of about that many bytes committed.
+func (c *Cluster) mustSend(count, bytes int) {
+	c.t.Helper()
 	var mu sync.Mutex
-	total := 0
-	for i := range clients {
-		rng := rand.New(rand.NewPCG(c.seed, uint64(i)))
-		running.Go(func() {
+	var clients sync.WaitGroup
+	late := time.Now().Add(patience)
+	for client := range 8 {
+		clients.Go(func() {
 			for {
-				select {
-				case <-ended:
+				mu.Lock()
+				count--
+				over := count < 0
+				mu.Unlock()
+				if over || c.ledger.failure() != nil {
 					return
-				default:
 				}
-				size := rng.IntN(700)
-				if rng.IntN(15) == 0 {
-					size = rng.IntN(12 << 10)
-				}
-				if c.propose(size) {
-					mu.Lock()
-					total++
-					mu.Unlock()
+				for c.ledger.failure() == nil {
+					if time.Now().After(late) {
+						c.ledger.fail(errors.New("messages are not confirmed in time"))
+					}
+					if n := c.leading(); n != nil && c.send(n, -1-client, event.Queue{Topic: messageTopic, ID: uint32(client % queuesOfMessages)}, 1, bytes, engine.WaitCommitted) {
+						break
+					}
+					c.pause(2 * time.Millisecond)
 				}
 			}
 		})
 	}
-	return func() int {
-		close(ended)
-		running.Wait()
-		return total
-	}
-}
-
-// settle waits until all nodes have applied all of the leader's log. Raft tells
-// a state machine of commands only; so a command must come last.
-func (c *Cluster) settle() {
-	c.t.Helper()
-	c.until("all nodes to be even", func() bool {
-		leader := c.leader()
-		if leader == nil {
-			return false
-		}
-		end, term, _ := leader.life.log.End()
-		if leader.life.fold.next() != end+1 {
-			c.propose(20)
-			return false
-		}
-		for _, n := range c.nodes {
-			if e, t, _ := n.life.log.End(); e != end || t != term || n.life.fold.next() != end+1 {
-				return false
-			}
-		}
-		return true
-	})
-}
-
-// check waits until the group is at rest and compares the nodes: everything
-// that was ever applied is in every log that has not trimmed it, and the logs
-// are equal, frame by frame.
-func (c *Cluster) check() {
-	c.t.Helper()
-	c.settle()
+	clients.Wait()
 	if err := c.ledger.failure(); err != nil {
 		c.fatalf("%v", err)
 	}
-	shared := map[event.Index]commitlog.Header{}
-	for _, n := range c.nodes {
-		if err := c.compare(n, shared); err != nil {
-			c.fatalf("%v", err)
-		}
+}
+
+// load has clients propose without end until the returned function is called.
+func (c *Cluster) load(clients int) (stop func()) {
+	ended := make(chan struct{})
+	var running sync.WaitGroup
+	for i := range clients {
+		rng := rand.New(rand.NewPCG(c.seed, uint64(i)))
+		running.Go(func() {
+			for c.ledger.failure() == nil {
+				select {
+				case <-ended:
+					return
+				case <-time.After(time.Duration(rng.IntN(int(25 * time.Millisecond)))):
+				}
+				if n := c.someone(rng); n != nil {
+					c.act(rng, n, i)
+				}
+			}
+		})
+	}
+	return func() {
+		close(ended)
+		running.Wait()
 	}
 }
 
-func (c *Cluster) compare(n *Node, shared map[event.Index]commitlog.Header) error {
-	l := n.life.log
-	first, _ := l.First()
-	end, _, _ := l.End()
-	if last := c.ledger.lastIndex(); end < last {
-		return fmt.Errorf("%s ends with frame %d; frames up to %d were applied", n.id, end, last)
+// someone is the leader, most of the time.
+func (c *Cluster) someone(rng *rand.Rand) *Node {
+	if all := c.all(); rng.IntN(10) == 0 {
+		return all[rng.IntN(len(all))]
 	}
-	return l.CursorFrom(first).Visit(end, func(f commitlog.Frame) error {
-		if err := c.ledger.compare(string(n.id), &f); err != nil {
-			return err
-		}
-		h := f.Header
-		h.DurableWhenBuilt = 0 // the one local field
-		if want, known := shared[f.Index]; known && want != h {
-			return fmt.Errorf("%s has frame %+v, another node %+v", n.id, h, want)
-		}
-		shared[f.Index] = h
-		return nil
-	})
+	return c.leading()
+}
+
+// act proposes something: messages, or what else the log may hold.
+func (c *Cluster) act(rng *rand.Rand, n *Node, client int) {
+	if rng.IntN(6) == 0 {
+		c.sideEvent(rng, n)
+		return
+	}
+	count, bytes := 1, rng.IntN(700)
+	if rng.IntN(4) == 0 {
+		count += rng.IntN(3)
+	}
+	if rng.IntN(15) == 0 {
+		bytes = rng.IntN(12 << 10)
+	}
+	wait := engine.WaitCommitted
+	if rng.IntN(12) == 0 {
+		wait = engine.WaitWritten
+	}
+	c.send(n, client, event.Queue{Topic: messageTopic, ID: rng.Uint32N(queuesOfMessages)}, count, bytes, wait)
+}
+
+// sideEvent proposes something that projections besides the queues fold.
+func (c *Cluster) sideEvent(rng *rand.Rand, n *Node) {
+	l := n.living()
+	if l == nil {
+		return
+	}
+	d := projectiontest.Drafts().Example(int(rng.Int32()))
+	switch d.Kind {
+	case event.KindMessage, event.KindTopic, event.KindTopicDeleted, event.KindOffsets, event.KindGroup, event.KindGroupDeleted, event.KindLocked, event.KindUnlocked:
+		c.propose(l, &sent{}, &engine.Proposal{Drafts: []event.Draft{d}})
+	}
 }

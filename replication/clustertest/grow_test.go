@@ -1,13 +1,10 @@
 package clustertest
 
 import (
-	"encoding/hex"
 	"errors"
 	"slices"
 	"testing"
 	"time"
-
-	"github.com/hashicorp/raft"
 
 	"github.com/apogeemq/apogee/engine"
 	"github.com/apogeemq/apogee/engine/commitlog"
@@ -15,156 +12,128 @@ import (
 	"github.com/apogeemq/apogee/replication"
 )
 
-// outcomes takes in how proposals of a single node end.
-type outcomes chan engine.Outcome
-
-func (o outcomes) Complete(p *engine.Proposal) { o <- p.Outcome }
-
 func (n *Node) singleOptions() replication.SingleOptions {
-	o := n.logOptions()
-	return replication.SingleOptions{
-		Address: string(n.address),
-		Engine: engine.Options{CommitAt: engine.CommitDurable, Log: commitlog.Options{
-			Disk: o.Disk, SegmentBytes: o.SegmentBytes, TailBytes: o.TailBytes, HistoryBytes: o.HistoryBytes, Fatal: o.Fatal,
-		}},
-		Proposer: replication.ProposerOptions{
-			WaitingBytes: 1 << 20, WaitTime: time.Second, FlushTimeout: time.Minute,
-			Now: func() int64 { return time.Now().UnixMilli() },
-		},
-	}
+	o := n.options(&life{node: n, disk: newMachineDisk(n.disk, func() {}), over: make(chan struct{})})
+	o.Engine.CommitAt, o.Engine.Log.Create = engine.CommitDurable, commitlog.Creation{}
+	return replication.SingleOptions{Address: n.peer.Address, Engine: o.Engine, Proposer: o.Proposer}
 }
 
-// single lets a node live as a group of its own, without Raft, and store count
-// messages. It takes on the identity that its log was given.
+// single lets a node live as a group of its own, without Raft, and store
+// messages.
 func (c *Cluster) single(n *Node, count int) {
 	c.t.Helper()
 	s, _, err := replication.OpenSingle(n.singleOptions())
 	if err != nil {
 		c.fatalf("open a single node: %v", err)
 	}
-	n.meta = s.Engine().Log().Meta()
-	n.id, c.logID = raft.ServerID(hex.EncodeToString(n.meta.Node[:])), n.meta.Log
-	done := make(outcomes, 1)
 	for range count {
-		d := event.Draft{Kind: event.KindMessage, Stream: event.StreamQueue, Topic: 1, Payload: event.Bytes(make([]byte, 3000))}
-		if err := s.Propose(&engine.Proposal{Drafts: []event.Draft{d}, Completion: done}); err != nil {
+		m := &sent{ledger: c.ledger, first: c.ledger.ask(-200, event.Queue{Topic: messageTopic}, 1), count: 1, done: make(chan engine.Outcome, 1)}
+		d := event.Draft{Kind: event.KindMessage, Stream: event.StreamQueue, Topic: messageTopic, Payload: payload(m.first, 3000)}
+		if err := s.Propose(&engine.Proposal{Drafts: []event.Draft{d}, Completion: m}); err != nil {
 			c.fatalf("propose: %v", err)
 		}
-		if outcome := <-done; outcome != engine.OutcomeCommitted {
+		if outcome := <-m.done; outcome != engine.OutcomeCommitted {
 			c.fatalf("outcome %v", outcome)
 		}
 	}
 	if err := s.Close(); err != nil {
 		c.fatalf("close: %v", err)
 	}
+	n.disk = n.disk.Kill()
 }
 
+// leave takes a node out of the group for good.
+func (c *Cluster) leave(n *Node) {
+	c.t.Helper()
+	c.until("a member to go", func() bool {
+		leader := c.leading()
+		if leader == nil {
+			return false
+		}
+		l := leader.living()
+		if l == nil {
+			return false
+		}
+		if _, err := l.group.RemovePeer(n.peer.Address); err == nil {
+			return true
+		}
+		return !slices.ContainsFunc(l.group.Members(), func(p replication.Peering) bool { return p.Address == n.peer.Address })
+	})
+	n.cut()
+	n.gone = true
+}
+
+// TestASingleNodeGrowsToThreeShrinksToOneAndGrowsAgain goes from a single node
+// to a group, back and to a group again, with power cuts and retention between.
 func TestASingleNodeGrowsToThreeShrinksToOneAndGrowsAgain(t *testing.T) {
-	forSeeds(t, *clusterSeeds/5+1, func(t *testing.T, seed uint64, replay string) {
-		c := newCluster(t, seed, replay)
-		a := c.add("a")
+	simulate(t, *clusterSeeds, func(c *Cluster) {
+		a := c.add()
 		c.single(a, 60)
 		c.start(a)
-		c.mustPropose(60, 1000)
-		c.trim(1, a)
-		b, d := c.add("b"), c.add("d")
+		c.mustSend(60, 1000)
+		c.settle()
+		c.decideToTrim(1)
+		b, d := c.add(), c.add()
 		for _, n := range []*Node{b, d} {
 			c.start(n)
-			c.addVoter(n)
+			c.join(n)
 		}
-		c.mustPropose(60, 3000)
+		c.mustSend(60, 3000)
 		c.check()
-		c.trim(1, a, b)
+		c.mustBeInAGroup(a, b, d)
+		c.decideToTrim(1)
 
-		c.cut(d)
-		c.mustPropose(20, 3000)
-		c.remove(d)
-		c.mustLead(a, b)
-		c.remove(b)
-		c.mustLead(a)
-		c.mustPropose(60, 3000)
-		c.trim(0, a)
+		d.cut()
+		c.mustSend(20, 3000)
+		c.leave(d)
+		c.leader(a, b)
+		c.leave(b)
+		c.leader(a)
+		c.mustSend(20, 3000)
 		c.check()
-
-		c.stop(a)
-		c.start(a)
-		for _, name := range []string{"e", "f"} {
-			n := c.add(name)
-			c.start(n)
-			c.addVoter(n)
-		}
-		c.mustPropose(40, 3000)
-		c.check()
-		c.cut(c.nodes...)
-		c.start(c.nodes...)
-		c.check()
-		c.mustHold(a.id, "node-e", "node-f")
-	})
-}
-
-// mustHold checks the group's members as every node knows them.
-func (c *Cluster) mustHold(ids ...raft.ServerID) {
-	c.t.Helper()
-	for _, n := range c.nodes {
-		var got []raft.ServerID
-		for _, s := range n.life.raft.GetConfiguration().Configuration().Servers {
-			got = append(got, s.ID)
-		}
-		slices.Sort(got)
-		slices.Sort(ids)
-		if !slices.Equal(got, ids) {
-			c.fatalf("%s knows the members %v, want %v", n.id, got, ids)
-		}
-	}
-}
-
-// TestANodeLivesAloneOnlyWhenItsGroupHasComeDownToIt goes from a single node to
-// a group, back and to a group again.
-func TestANodeLivesAloneOnlyWhenItsGroupHasComeDownToIt(t *testing.T) {
-	forSeeds(t, *clusterSeeds/5+1, func(t *testing.T, seed uint64, replay string) {
-		c := newCluster(t, seed, replay)
-		a := c.add("a")
-		c.single(a, 20)
-		c.start(a)
-		b, d := c.add("b"), c.add("d")
-		for _, n := range []*Node{b, d} {
-			c.start(n)
-			c.addVoter(n)
-		}
-		c.mustPropose(40, 1000)
-		c.check()
-		c.stop(c.nodes...)
-		for _, n := range c.nodes {
-			if _, _, err := replication.OpenSingle(n.singleOptions()); !errors.Is(err, replication.ErrInGroup) {
-				c.fatalf("%s, one of three, was opened alone: %v", n.id, err)
-			}
-		}
-		c.start(c.nodes...)
-		c.mustPropose(20, 1000)
-		c.remove(d)
-		c.mustLead(a, b)
-		c.remove(b)
-		c.mustLead(a)
-		c.mustPropose(5, 1000)
 		for range 2 {
-			if seed%2 == 0 {
-				c.cut(a)
+			if c.seed%2 == 0 {
+				a.cut()
 			} else {
-				c.stop(a)
+				a.stop()
 			}
 			c.single(a, 20)
 			c.single(a, 20)
 			c.start(a)
-			c.mustPropose(5, 1000)
+			c.mustSend(5, 1000)
 			c.check()
 		}
-		for _, name := range []string{"e", "f"} {
-			n := c.add(name)
+		for range 2 {
+			n := c.add()
 			c.start(n)
-			c.addVoter(n)
+			c.join(n)
 		}
-		c.mustPropose(40, 3000)
+		c.mustSend(40, 3000)
 		c.check()
-		c.mustHold(a.id, "node-e", "node-f")
+		for _, n := range c.up() {
+			n.cut()
+		}
+		c.start(c.up()...)
+		c.check()
+		if got := len(c.leader().living().group.Members()); got != 3 {
+			c.fatalf("the group has %d members", got)
+		}
 	})
+}
+
+// mustBeInAGroup checks that none of the nodes goes on by itself.
+func (c *Cluster) mustBeInAGroup(nodes ...*Node) {
+	c.t.Helper()
+	for _, n := range nodes {
+		n.stop()
+	}
+	for _, n := range nodes {
+		if _, _, err := replication.OpenSingle(n.singleOptions()); !errors.Is(err, replication.ErrInGroup) {
+			c.fatalf("%s, one of three, was opened alone: %v", n.peer.Name, err)
+		}
+		n.disk = n.disk.Kill()
+	}
+	c.start(nodes...)
+	c.mustSend(1, 10)
+	c.pause(time.Millisecond)
 }

@@ -4,6 +4,3 @@ package clustertest
 
 // seedShare is the divisor of seeds: all of them.
 const seedShare = 1
-
-// patienceShare is the factor of Raft's timeouts.
-const patienceShare = 1

@@ -4,7 +4,4 @@ package clustertest
 
 // seedShare is the divisor of seeds under the race detector, which makes the
 // simulated disk ten times slower.
-const seedShare = 5
-
-// patienceShare is the factor of Raft's timeouts.
-const patienceShare = 3
+const seedShare = 3

@@ -1,69 +1,72 @@
 package clustertest
 
-import "testing"
+import (
+	"testing"
+	"time"
 
-// capacityBytes of a node's disk, more than any test needs.
-const capacityBytes = 1 << 40
+	"github.com/apogeemq/apogee/engine"
+	"github.com/apogeemq/apogee/engine/event"
+)
 
-// fill leaves no room for another segment on a node's disk, only for small
-// files. empty gives it room again.
-func (n *Node) fill() {
-	free, err := n.disk.FreeBytes()
-	if err != nil {
-		n.cluster.fatalf("%v", err)
-	}
-	n.disk.SetCapacity(capacityBytes - free + n.cluster.segmentBytes*3/4)
-}
-
-func (n *Node) empty() { n.disk.SetCapacity(capacityBytes) }
-
-// fillUntilRefused fills a node's disk and proposes until its log refuses
-// entries.
-func (c *Cluster) fillUntilRefused(n *Node) {
+// endWithoutRoom proposes until a node's log stays where it is for a while.
+func (c *Cluster) endWithoutRoom(n *Node) {
 	c.t.Helper()
-	n.fill()
-	before := n.life.mortal.refusals.Load()
-	c.until("a log that refuses entries", func() bool {
-		c.propose(9000)
-		return n.life.mortal.refusals.Load() > before
+	log := n.living().group.Engine().Log()
+	last, since := event.Index(0), time.Now()
+	c.until("a log that takes nothing more", func() bool {
+		if leader := c.leading(); leader != nil {
+			c.send(leader, -100, event.Queue{Topic: messageTopic}, 1, 9000, engine.WaitCommitted)
+		}
+		if end, _, _ := log.End(); end != last {
+			last, since = end, time.Now()
+		}
+		return time.Since(since) > 100*time.Millisecond
 	})
 }
 
 func TestAFollowerWithAFullDiskCatchesUpWhenThereIsRoomAgain(t *testing.T) {
-	forSeeds(t, *clusterSeeds/5+1, func(t *testing.T, seed uint64, replay string) {
-		c := trio(t, seed, replay)
-		c.mustPropose(10, 1000)
-		follower := c.others(c.mustLead(c.nodes...))[0]
+	simulate(t, *clusterSeeds, func(c *Cluster) {
+		c.found(3)
+		c.mustSend(10, 1000)
 		for round := range 3 {
-			c.fillUntilRefused(follower)
-			c.mustPropose(20, 3000)
+			follower := c.others(c.leader())[0]
+			follower.fill()
+			c.endWithoutRoom(follower)
+			c.mustSend(20, 3000)
 			switch round {
 			case 1:
-				c.stop(follower)
+				follower.stop()
 				c.start(follower)
 			case 2:
-				c.cut(follower)
+				follower.cut()
 				c.start(follower)
 			}
-			c.mustPropose(5, 3000)
+			c.mustSend(5, 3000)
 			follower.empty()
 			c.check()
 		}
 	})
 }
 
-// TestAGroupGoesOnWhenItsLeadersDiskIsFull: the leader steps down. What is small
-// may still fit, so it may be elected again before another is.
-func TestAGroupGoesOnWhenItsLeadersDiskIsFull(t *testing.T) {
-	forSeeds(t, *clusterSeeds/5+1, func(t *testing.T, seed uint64, replay string) {
-		c := trio(t, seed, replay)
-		c.mustPropose(10, 1000)
-		old := c.mustLead(c.nodes...)
-		c.fillUntilRefused(old)
-		c.mustPropose(30, 9000)
-		if leader := c.mustLead(c.nodes...); leader == old {
-			t.Errorf("%s leads, whose disk has no room for what was committed", old.id)
+// TestALeaderWithAFullDiskRefusesAndTheGroupGoesOnUnderAnother: what is refused
+// is nowhere, and operators hand leadership over.
+func TestALeaderWithAFullDiskRefusesAndTheGroupGoesOnUnderAnother(t *testing.T) {
+	simulate(t, *clusterSeeds, func(c *Cluster) {
+		c.found(3)
+		c.mustSend(10, 1000)
+		old := c.leader()
+		old.fill()
+		c.endWithoutRoom(old)
+		if c.send(old, -100, event.Queue{Topic: messageTopic}, 1, 9000, engine.WaitCommitted) {
+			c.fatalf("a leader without room has confirmed a message")
 		}
+		c.until("another leader", func() bool {
+			if leader := c.leader(); leader == old {
+				_ = old.living().group.Transfer("") // tried again
+			}
+			return c.leader() != old
+		})
+		c.mustSend(20, 9000)
 		old.empty()
 		c.check()
 	})
