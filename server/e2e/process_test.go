@@ -60,16 +60,7 @@ func (s *server) launch() {
 		arguments = append(arguments, "--set", setting)
 	}
 	p := &process{command: exec.Command(apogee, arguments...), journal: newJournal(), exited: make(chan struct{})}
-	p.command.Stderr = p.journal
-	p.command.WaitDelay = patience
-	if err := p.command.Start(); err != nil {
-		s.t.Fatalf("start %s: %v", apogee, err)
-	}
-	go func() {
-		p.err = p.command.Wait()
-		p.journal.end()
-		close(p.exited)
-	}()
+	p.run(s.t)
 	s.process = p
 }
 
@@ -127,6 +118,21 @@ type process struct {
 	journal *journal
 	exited  chan struct{}
 	err     error // of Wait; valid once exited is closed
+}
+
+// run starts the process and returns at once.
+func (p *process) run(t *testing.T) {
+	t.Helper()
+	p.command.Stderr = p.journal
+	p.command.WaitDelay = patience
+	if err := p.command.Start(); err != nil {
+		t.Fatalf("start %s: %v", apogee, err)
+	}
+	go func() {
+		p.err = p.command.Wait()
+		p.journal.end()
+		close(p.exited)
+	}()
 }
 
 // journal keeps what a process logs.
