@@ -103,10 +103,23 @@ type attempt struct {
 	err  chan error
 }
 
+// observeLeaders has a channel get an element when Raft hears of another leader.
+func (g *Group) observeLeaders() (changes <-chan raft.Observation, forget func()) {
+	leaders := make(chan raft.Observation, 1)
+	observer := raft.NewObserver(leaders, false, func(o *raft.Observation) bool {
+		_, changed := o.Data.(raft.LeaderObservation)
+		return changed
+	})
+	g.raft.RegisterObserver(observer)
+	return leaders, func() { g.raft.DeregisterObserver(observer) }
+}
+
 // follow keeps the node's role. It is the only one that changes it.
 func (g *Group) follow() {
 	ticker := time.NewTicker(lateCheck)
 	defer ticker.Stop()
+	leaders, forget := g.observeLeaders()
+	defer forget()
 	var leads, leading bool
 	var try *attempt
 	var result chan error
@@ -137,6 +150,7 @@ func (g *Group) follow() {
 			// a barrier.
 			leading = false
 			g.loseLead()
+		case <-leaders: // others are told who leads
 		case <-ticker.C:
 			rest = false
 			g.tick()

@@ -28,7 +28,7 @@ const (
 	silenceMax  = 6 * time.Second
 	clientPause = 2 * time.Millisecond
 	// messagesAfter are confirmed after a node is gone: some seconds.
-	messagesAfter = 2000
+	messagesAfter = 1000
 )
 
 // startCluster starts three servers that run three groups.
@@ -96,12 +96,12 @@ type steadyLoad struct {
 	silence   time.Duration // the longest between two
 }
 
-func beginSteadyLoad(t *testing.T, c *group) *steadyLoad {
+func (c *group) beginSteadyLoad(t *testing.T, groups int) *steadyLoad {
 	t.Helper()
 	sendAll(t, newProducer(t, c.servers[0]), primitive.NewMessage(officialTopic, []byte("creates the topic")))
 	eventually(t, "the topic is on all groups", func() error {
 		for _, s := range c.servers {
-			if got := masters(t, s, officialTopic); len(got) != 3 {
+			if got := masters(t, s, officialTopic); len(got) != groups {
 				return fmt.Errorf("it is on %q", got)
 			}
 		}
@@ -207,7 +207,7 @@ func TestAClusterGoesOnWithoutANodeThatIsKilledForGood(t *testing.T) {
 		return
 	}
 	c := startCluster(t)
-	l := beginSteadyLoad(t, c)
+	l := c.beginSteadyLoad(t, 3)
 	in := newInbox(t, c.servers[1], "e2e-cluster", officialTopic, "*")
 	eventually(t, "the consumer gets messages", func() error {
 		if n := len(in.arrived()); n < 200 {
@@ -258,7 +258,7 @@ func TestATransferIsHardlyFelt(t *testing.T) {
 		return
 	}
 	c := startCluster(t, "leaderReturnDelayMs=0")
-	l := beginSteadyLoad(t, c)
+	l := c.beginSteadyLoad(t, 3)
 	for number := range 3 {
 		before := l.takeSilence()
 		to := (number + 1) % 3
@@ -272,6 +272,43 @@ func TestATransferIsHardlyFelt(t *testing.T) {
 		if silence > silenceMax {
 			t.Errorf("group %d: no SEND_OK for %v, at most %v are allowed", number, silence, silenceMax)
 		}
+	}
+	before := l.takeSilence()
+	if took, err := c.servers[2].terminate(); err != nil {
+		t.Errorf("a server that is stopped, after %v: %v", took, err)
+	}
+	l.goOn(t, messagesAfter/4)
+	silence := l.takeSilence()
+	t.Logf("a node is stopped: longest time without SEND_OK %v, before %v", silence, before)
+	if silence > silenceMax {
+		t.Errorf("no SEND_OK for %v, at most %v are allowed", silence, silenceMax)
+	}
+	l.end()
+}
+
+// TestATransferOfTheOnlyGroupIsHardlyFelt has a client that knows no other group
+// to go to.
+func TestATransferOfTheOnlyGroupIsHardlyFelt(t *testing.T) {
+	t.Parallel()
+	if ranElsewhere(t) {
+		return
+	}
+	g := startGroup(t)
+	leader := g.leader(g.servers[0], g.servers...)
+	l := g.beginSteadyLoad(t, 1)
+	for range 3 {
+		before := l.takeSilence()
+		reply := dial(t, leader.brokerAddress()).ask(remoting.RequestTransferLeadership)
+		if reply.Code != remoting.ResponseSuccess {
+			t.Fatalf("transfer: code %d, %s", reply.Code, reply.Remark)
+		}
+		l.goOn(t, messagesAfter/4)
+		silence := l.takeSilence()
+		t.Logf("longest time without SEND_OK %v, before the transfer %v", silence, before)
+		if silence > silenceMax {
+			t.Errorf("no SEND_OK for %v, at most %v are allowed", silence, silenceMax)
+		}
+		leader = g.leader(g.servers[0], g.others(leader)...)
 	}
 	l.end()
 }

@@ -36,7 +36,7 @@
 //	serve      system topics exist, the broker takes requests
 //	register   the nameservers know the broker; /readyz turns to 200
 //
-//	stop       /readyz turns to 503; the broker is unregistered; held pulls are
+//	stop       /readyz turns to 503; leadership is given away; the broker is unregistered; held pulls are
 //	           answered; requests under way are answered, connections closed;
 //	           gathered offsets are stored; the log is synced and closed
 //

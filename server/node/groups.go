@@ -129,7 +129,7 @@ func (n *Node) setGroup(name string, state groupState, force bool) error {
 	}
 	n.changing.Lock()
 	defer n.changing.Unlock()
-	if n.work.Err() != nil {
+	if n.stops {
 		return errNotServing
 	}
 	s := n.hosted(n.config.shard(name).BrokerName)

@@ -44,6 +44,7 @@ type Node struct {
 	signer, insideSigner remoting.Signer
 	changing             sync.Mutex  // held while a group is changed
 	states               groupStates // of a cluster's groups; changing's
+	stops                bool        // no group is changed any more; changing's
 
 	mu     sync.Mutex
 	shards []*shard // those that run; hostedShards once others may change them
@@ -217,8 +218,8 @@ func (n *Node) Stop(ctx context.Context) error {
 	if n.admin != nil {
 		n.admin.notReady("stopping")
 	}
-	n.stop()
 	n.changing.Lock() // a change that is under way comes to its end first
+	n.stops = true
 	shards := n.hostedShards()
 	n.changing.Unlock()
 	failed := make([]error, len(shards), len(shards)+2)
@@ -227,6 +228,7 @@ func (n *Node) Stop(ctx context.Context) error {
 		stopping.Go(func() { failed[i] = s.close(ctx) })
 	}
 	stopping.Wait()
+	n.stop()
 	n.running.Wait()
 	if n.network != nil {
 		failed = append(failed, n.network.Close())

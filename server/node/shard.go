@@ -228,9 +228,22 @@ func (s *shard) highAvailability() string {
 	return netip.AddrPortFrom(client.Addr(), client.Port()+haPortDistance).String()
 }
 
-// close takes the shard down in order, as far as it has come up: it leaves the
-// nameservers, answers what is under way, and closes its log.
+// handOver gives leadership to another node, where there is one to take it, while
+// clients are still served: they are passed on to it.
+func (s *shard) handOver() {
+	if s.group == nil || !s.serving() || !s.group.Role().Leads || len(s.group.Members()) < 2 {
+		return
+	}
+	if err := s.group.Transfer(""); err != nil {
+		s.log.Warn("leadership was not handed over before the stop", "cause", err)
+	}
+}
+
+// close takes the shard down in order, as far as it has come up: it gives away
+// leadership, leaves the nameservers, answers what is under way, and closes its
+// log.
 func (s *shard) close(ctx context.Context) error {
+	s.handOver()
 	s.stop()
 	s.running.Wait()
 	if s.registrar != nil {
