@@ -17,12 +17,16 @@ import (
 // patience is how long tests wait for what must happen.
 const patience = 60 * time.Second
 
+// builtIn is the folder of the program under test, "" while there is none.
+var builtIn string
+
 // binary builds the program under test, once.
 var binary = sync.OnceValues(func() (string, error) {
 	dir, err := os.MkdirTemp("", "apogee-outbox-")
 	if err != nil {
 		return "", err
 	}
+	builtIn = dir
 	path := filepath.Join(dir, "apogee")
 	out, err := exec.Command("go", "build", "-o", path, "github.com/apogeemq/apogee/tools/apogee").CombinedOutput()
 	if err != nil {
@@ -33,8 +37,8 @@ var binary = sync.OnceValues(func() (string, error) {
 
 func TestMain(m *testing.M) {
 	code := m.Run()
-	if path, err := binary(); err == nil {
-		_ = os.RemoveAll(filepath.Dir(path))
+	if builtIn != "" {
+		_ = os.RemoveAll(builtIn)
 	}
 	os.Exit(code)
 }
