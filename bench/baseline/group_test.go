@@ -65,3 +65,12 @@ func TestTheLoadGoesToTheLeaderOfAGroup(t *testing.T) {
 		t.Error("a group without a nameserver has a leader")
 	}
 }
+
+func TestFoldersOfServersHaveNoCommas(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{RocketMQ, Gathered, Apogee, Other, DLedger, Group} {
+		if got := folder(name + "-" + string(SyncFlush)); strings.ContainsAny(got, ", ") {
+			t.Errorf("the folder of %s is %q", name, got)
+		}
+	}
+}

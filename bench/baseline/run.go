@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -182,7 +183,7 @@ func (r *runner) round(ctx context.Context, number int) (round Round, err error)
 			if !r.needs(c, flush) {
 				continue
 			}
-			i, err := r.open(ctx, c, place{dir: filepath.Join(r.dir, fmt.Sprintf("%s-%s", c.name, flush)), port: port, flush: flush})
+			i, err := r.open(ctx, c, place{dir: filepath.Join(r.dir, folder(c.name+"-"+string(flush))), port: port, flush: flush})
 			if i != nil {
 				instances[c.name+string(flush)] = i
 			}
@@ -193,6 +194,12 @@ func (r *runner) round(ctx context.Context, number int) (round Round, err error)
 		}
 	}
 	return r.measure(ctx, number, instances)
+}
+
+// folder is a name without what means something in a setting: both brokers
+// take a path with a comma for two.
+func folder(name string) string {
+	return strings.NewReplacer(", ", "-", " ", "-").Replace(name)
 }
 
 // measure runs each row on all servers before the next row.
