@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 
@@ -61,7 +62,13 @@ func (e *Engine) advance() {
 	if through <= event.Index(e.applied.Load()) {
 		return
 	}
-	if err := e.applyThrough(through); err != nil {
+	err := e.applyThrough(through)
+	if errors.Is(err, ErrCorrupt) && e.opts.Log.Copies != nil {
+		e.waitForRepair(err)
+		return
+	}
+	e.damaged = false
+	if err != nil {
 		e.opts.Log.Fatal(fmt.Errorf("apply frame %d: %w; the projections can't go on", e.cursor.Next(), err))
 		return
 	}

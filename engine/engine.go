@@ -48,6 +48,7 @@ type Engine struct {
 	listeners atomic.Pointer[[]func([]event.Queue)]
 	touched   []event.Queue // owned by the apply goroutine
 	cursor    *commitlog.Cursor
+	damaged   bool // the next frame is, and can't be repaired yet; owned by the apply goroutine
 
 	work    chan struct{} // Committed may have moved
 	tasks   chan func()   // to be run on the apply goroutine
@@ -128,6 +129,7 @@ func (e *Engine) openLog() (commitlog.Recovery, error) {
 	o := e.opts.Log
 	o.Source = e.opts.Source
 	o.OnMarks = e.marksMoved
+	o.OnRepair = e.repaired
 	switch e.opts.CommitAt {
 	case CommitDurable:
 		o.Policy = commitlog.FlushAtOnce

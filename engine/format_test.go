@@ -29,7 +29,7 @@ from the log's random id begins most checksums, so that bytes of another log nev
 | what | where | part of the log |
 |---|---|---|
 | event: envelope and payload | in frames | yes |
-| frame, segment, records (meta, mark, cut) | the log's folder | yes |
+| frame, segment, records (meta, mark, cut, lost) | the log's folder | yes |
 | base checkpoint | ` + "`base`" + ` in the log's folder | yes |
 | index file | ` + "`index/*.idx`" + ` | no: rebuilt from the log |
 | state checkpoint | ` + "`index/*.state`" + ` | no: rebuilt from the log |
@@ -45,6 +45,7 @@ var formatParts = []struct{ title, file, symbol string }{
 	{"Payload: offsets", "event/offset_commit.go", "AppendOffsetCommits"},
 	{"Payload: group", "event/group_config.go", "GroupConfig"},
 	{"Payload: group deleted", "event/group_config.go", "GroupDeletion"},
+	{"Payload: lost", "event/lost.go", "Lost"},
 	{"Payload: trim", "event/trim.go", "Trim"},
 	{"Payload: locked and unlocked", "event/lock.go", "Lock"},
 	{"Payload: delivered", "event/delivery.go", "AppendDeliveries"},

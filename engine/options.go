@@ -31,7 +31,8 @@ const DefaultIndexCacheBytes = 32 << 20
 // Options of an engine.
 type Options struct {
 	// Log opens the log. Source and OnMarks are set by the engine, and Policy
-	// unless CommitAt is CommitExternal.
+	// unless CommitAt is CommitExternal. With Copies, a damaged frame that can't be
+	// repaired yet makes the projections wait.
 	Log commitlog.Options
 	// Admit looks at the log when it is open and nothing of it is applied yet. It
 	// may truncate it.
@@ -81,6 +82,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.Log.Fatal == nil {
 		o.Log.Fatal = func(err error) { panic("FATAL: " + err.Error()) }
+	}
+	if o.Log.OnRepair == nil {
+		o.Log.OnRepair = func(commitlog.Repair) {}
 	}
 	if o.OnWritten == nil {
 		o.OnWritten = func(event.Index) {}

@@ -98,6 +98,16 @@
 // follower catches up when there is room. A failed write or sync ends the
 // process.
 //
+// # Damage and loss
+//
+// The log of each node is repaired from those of the others (copies): a frame that
+// can't be read is asked for at once, by whoever reads it. A peer lends what it has
+// as it is; what it can't read itself it repairs afterwards. Before Raft starts all
+// is read that Raft will read, as that ends the process where it can't.
+//
+// A node whose log may lack what it has confirmed takes part in no election until
+// that is over (standing).
+//
 // # Goroutines
 //
 //	any number   Propose: encodes into the open batch, under one lock
@@ -109,6 +119,8 @@
 //	hand         (Group) gives batches to Raft
 //	hear         (Group) ends batches that Raft refuses
 //	follow       (Group) keeps the role, completes what is late
+//	recover      (Group) ends a loss, and then itself
+//	repair       (Group) reads what a peer has asked for and could not be read
 //	join         (Group) a slave that nobody leads knocks at its master
 //	transport's  (Group) with slaves that are waited for: moves Committed
 package replication

@@ -113,6 +113,9 @@ type Group struct {
 	raft        *raft.Raft
 	id          raft.ServerID
 	metrics     *groupMetrics
+	copies      *copies
+	unread      chan event.Index // a peer has asked for this frame, and it, or one on the way to it, is damaged
+	standing    *standing
 
 	slaves       slaveWatch
 	joining      sync.Mutex    // held while a slave is added
@@ -164,17 +167,22 @@ func OpenGroup(ctx context.Context, o GroupOptions) (*Group, commitlog.Recovery,
 		wakeups: make(chan struct{}, 1), handed: make(chan handedBatch, handedQueue), refusals: make(chan struct{}, 1), stop: make(chan struct{}), differs: make(chan struct{}),
 	}
 	g.roles.changed = make(chan struct{}, 1)
+	g.unread = make(chan event.Index, 1)
+	g.copies, g.standing = newCopies(&g.options), &standing{group: g}
 	q := &inquiry{ctx: ctx, options: &g.options, text: o.Log}
 	recovery, err := g.openEngine(creation, q.admit)
 	if err != nil {
 		return nil, recovery, err
 	}
-	if err := g.openRaft(creation, recovery, q.standsDown); err != nil {
+	if err := g.openRaft(ctx, creation, recovery, q.standsDown); err != nil {
+		g.copies.stop()
+		g.running.Wait()
 		return nil, recovery, errors.Join(fmt.Errorf("open group %s: %w", o.Name, err), g.engine.Close())
 	}
 	g.running.Go(g.hand)
 	go g.hear()
 	g.running.Go(g.follow)
+	g.running.Go(g.standing.recover)
 	if o.MasterSlave != nil {
 		g.running.Go(g.join)
 	}
@@ -188,6 +196,9 @@ func (g *Group) openEngine(creation commitlog.Creation, admit func(*commitlog.Lo
 	o.Log.Policy = commitlog.FlushAtOnce
 	if g.options.Mark == commitlog.Written {
 		o.Log.Policy = commitlog.FlushOnRequest
+	}
+	if len(g.options.Peers) > 1 {
+		o.Log.Copies = g.copies.list
 	}
 	o.OnWritten = g.written
 	o.OnCommitted = g.committed
@@ -203,7 +214,7 @@ func (g *Group) openEngine(creation commitlog.Creation, admit func(*commitlog.Lo
 
 // openRaft starts Raft over the open log. standsDown says that the node has no
 // vote, whatever its log says.
-func (g *Group) openRaft(creation commitlog.Creation, recovery commitlog.Recovery, standsDown bool) error {
+func (g *Group) openRaft(ctx context.Context, creation commitlog.Creation, recovery commitlog.Recovery, standsDown bool) error {
 	l, d := g.engine.Log(), g.options.Engine.Log.Disk
 	_, term, _ := l.End()
 	stable, err := OpenStableStore(d, l.Meta().Log, term)
@@ -239,14 +250,21 @@ func (g *Group) openRaft(creation commitlog.Creation, recovery commitlog.Recover
 	g.transport = g.options.Network.Join(transport.Config{
 		Self: hello, Present: g.present, Joins: g.joins, Answered: g.slaveAnswered,
 		Entries: logs, Stalled: func() bool { return g.store.hangs(t.FlushStall) },
-		Gone:       g.peerGone,
+		Gone:     g.peerGone,
+		MayStand: g.standing.mayStand, MayVote: g.standing.mayVote, Standing: g.standing.now,
+		CopyFrame:  g.copyFrame,
 		RPCTimeout: t.Rounds, EntriesTimeout: t.Entries,
 		CatchUpBytes: g.options.CatchUpBytes, CatchUpBehind: behindBytesMax,
 	})
 	g.slaves = slaveWatch{kind: g.options.MasterSlave, of: g.transport.Match}
+	g.running.Go(g.repairUnread)
+	if err := g.repairAtStart(ctx, recovery.Damaged); err != nil {
+		return errors.Join(err, g.transport.Close())
+	}
 	if err := g.startRaft(logs, stable); err != nil {
 		return errors.Join(err, g.transport.Close())
 	}
+	g.copies.raft.Store(g.raft)
 	g.checkpoints.started()
 	logs.voteless.Store(nil)
 	return nil
@@ -331,6 +349,7 @@ func (g *Group) Close() error {
 		g.handOff()
 	}
 	close(g.stop)
+	g.copies.stop()
 	shutdown := g.raft.Shutdown()
 	g.running.Wait()
 	g.lose()

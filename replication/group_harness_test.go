@@ -120,6 +120,7 @@ func (n *groupNode) options() GroupOptions {
 		Times: Times{Heartbeat: 300 * time.Millisecond * groupPace, FlushStall: time.Second * groupPace},
 		Log:   slog.New(slog.NewTextHandler(n.trio.logs, &slog.HandlerOptions{Level: slog.LevelDebug})).With("node", n.peer.Name),
 	}
+	o.Engine.Log.Log = o.Log
 	if n.adjust != nil {
 		n.adjust(&o)
 	}

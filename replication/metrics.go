@@ -61,6 +61,8 @@ func (g *Group) WriteMetrics(w io.Writer) {
 		metrics.WriteGaugeUint64(w, fmt.Sprintf(`apogee_raft_role{group=%q,node=%q,role=%q}`, g.options.Name, g.options.Self.Name, r.name), number(r.is))
 	}
 	metrics.WriteGaugeUint64(w, "apogee_raft_term", uint64(role.Term))
+	_, lost := g.engine.Log().Loss()
+	metrics.WriteGaugeUint64(w, "apogee_raft_log_may_lack_confirmed", number(lost))
 	end, _, _ := g.engine.Log().End()
 	for _, p := range g.Members() {
 		label := fmt.Sprintf(`{peer=%q,address=%q}`, p.Name, p.Address)

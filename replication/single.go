@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"errors"
+	"sync"
 	"time"
 
 	"github.com/hashicorp/raft"
@@ -28,6 +29,8 @@ type Single struct {
 	engine *engine.Engine
 	stop   chan struct{}
 	done   chan struct{}
+
+	telling sync.WaitGroup
 }
 
 // firstTerm is the term of a log that no election has happened in.
@@ -61,6 +64,9 @@ func OpenSingle(o SingleOptions) (*Single, commitlog.Recovery, error) {
 	p.attach(e, t.term)
 	s := &Single{Proposer: p, engine: e, stop: make(chan struct{}), done: make(chan struct{})}
 	go s.watch()
+	if loss, lost := e.Log().Loss(); lost {
+		s.telling.Go(func() { s.endLoss(loss) })
+	}
 	return s, recovery, nil
 }
 
@@ -102,6 +108,15 @@ func (s *Single) watch() {
 	}
 }
 
+// endLoss says in the log that events may be missing. It has nobody to get them
+// from.
+func (s *Single) endLoss(loss commitlog.Loss) {
+	if !s.tellLoss(loss, s.stop) {
+		return // the next start does it
+	}
+	_ = s.engine.Log().EndLoss() // else the next start tells it once more
+}
+
 // Close refuses further proposals, waits until the accepted ones are complete
 // and closes the engine.
 func (s *Single) Close() error {
@@ -110,5 +125,6 @@ func (s *Single) Close() error {
 	err := s.drain(timer.C)
 	close(s.stop)
 	<-s.done
+	s.telling.Wait()
 	return errors.Join(err, s.engine.Close())
 }

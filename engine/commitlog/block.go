@@ -22,6 +22,8 @@ const (
 	blockMark    blockKind = 3
 	blockCut     blockKind = 4
 	blockReset   blockKind = 5
+	blockRunning blockKind = 6
+	blockLost    blockKind = 7
 )
 
 const blockVersion = 1

@@ -15,6 +15,9 @@
 //	mark                         the Durable mark, at most a second old
 //	spare.tmp                    the next segment in the making
 //	torn/                        what recovery cut off
+//	damaged/                     what stood where frames were repaired
+//	running                      exists while a log is open that doesn't sync every write
+//	lost                         exists while frames may be missing that were acknowledged
 //	cut                          exists while a Truncate is under way
 //	reset                        exists while a Reset is under way
 //	lock                         held while the log is open
@@ -79,7 +82,7 @@
 //	off  size  field
 //	  0     4  magic 0x42475041
 //	  4     2  version 1
-//	  6     2  kind: 1 segment, 2 meta, 3 mark, 4 cut, 5 reset
+//	  6     2  kind: 1 segment, 2 meta, 3 mark, 4 cut, 5 reset, 6 running, 7 lost
 //	  8     4  payload bytes
 //	 12     4  checksum over bytes 0..12 and the payload
 //	 16     …  payload
@@ -88,6 +91,10 @@
 // Durable mark as an index, 8 bytes. Cut payload: the index of the last frame
 // that stays, 8 bytes. Reset payload: index, term, position and timestamp of the
 // frame before the new beginning, 8 bytes each, and its header checksum, 4 bytes.
+// Running payload: the boot of the machine, 16 bytes, 0 where it isn't known. Lost
+// payload: index of the last frame that was kept, position after it, index of the
+// last frame of which it is known that it was there, 8 bytes each, and the cause,
+// 4 bytes: 1 power, 2 damage, 3 force.
 //
 // # Writing
 //
@@ -134,4 +141,21 @@
 // between a clean end, a torn tail (cut, kept in torn/) and corruption (refuse
 // to open). Only a Durable mark past the last valid frame, in a later frame or
 // in the mark file, proves that durable bytes are missing.
+//
+// A log that has other copies (Options.Copies) is opened all the same. Frames that
+// were durable, with good ones behind them, are passed over: they are read later,
+// and repaired then. Where nothing good follows, the log is cut, and that it has
+// lost frames is noted before. It is noted, too, when the machine went down while
+// a log was open that doesn't sync every write. Whoever opens the log decides what
+// a Loss means.
+//
+// # Repair
+//
+// A reader that meets a damaged frame doesn't show it. With other copies it
+// looks on the disk what is damaged, gets those frames from a copy, and accepts
+// them only if they are the ones between the good frames around: each header has
+// the checksum of the one before. It keeps the damaged bytes in damaged/, writes
+// those blocks that differ, syncs, and reads them back. A block that is written has
+// of the good frames around the bytes that it had, so that a power cut in between
+// leaves nothing worse than before.
 package commitlog

@@ -54,6 +54,9 @@ func (r *Reader) FindEntry(position event.Position, bytes int, visit func(Event)
 func (c *Cursor) covering(position event.Position) (near, error) {
 	for {
 		h, err := c.headerHere()
+		if c.mend(err) {
+			h, err = c.headerHere()
+		}
 		if err != nil {
 			return near{}, err
 		}

@@ -15,8 +15,11 @@ const (
 	lockName     = "lock"
 	cutName      = "cut"
 	resetName    = "reset"
+	runningName  = "running"
+	lostName     = "lost"
 	spareName    = "spare.tmp"
 	tornDir      = "torn"
+	damagedDir   = "damaged"
 	segmentEnd   = ".seg"
 	segmentDigit = 20
 )
@@ -37,6 +40,11 @@ func parseSegmentName(name string) (event.Position, bool) {
 		return 0, false
 	}
 	return event.Position(n), true
+}
+
+// damagedName names the bytes put aside when damaged frames were replaced.
+func damagedName(base event.Position, offset int64) string {
+	return fmt.Sprintf("%s/%0*d-%d.bin", damagedDir, segmentDigit, uint64(base), offset)
 }
 
 // tornName names the bytes put aside when a torn tail was cut.

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/apogeemq/apogee/engine/disk"
 	"github.com/apogeemq/apogee/engine/event"
 )
 
@@ -73,6 +74,21 @@ func TestFormatsAreThoseOfTheGoldenFiles(t *testing.T) {
 	mark := make([]byte, blockHeaderBytes+markPayloadBytes)
 	putBlock(mark, blockMark, seed, []byte{42, 0, 0, 0, 0, 0, 0, 0})
 	golden(t, "mark.hex", mark)
+
+	d := openPosix(t)
+	if err := writeRunning(d, seed, [16]byte{9, 8, 7}); err != nil {
+		t.Fatal(err)
+	}
+	if err := writeLoss(d, seed, Loss{Cause: event.LostByPower, Kept: 41, Position: 1 << 33, Had: 45}); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{runningName, lostName} {
+		b, err := disk.ReadWhole(d, name, recordBytesMax)
+		if err != nil {
+			t.Fatal(err)
+		}
+		golden(t, name+".hex", b)
+	}
 }
 
 func TestAHeaderIsReadAsItWasWritten(t *testing.T) {

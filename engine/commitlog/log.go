@@ -45,6 +45,12 @@ type Log struct {
 	waiting *sync.Cond
 
 	trimming sync.Mutex
+
+	loss atomic.Pointer[Loss] // nil for none
+
+	repairing sync.Mutex // held while the log looks for damage and repairs it
+	unmended  unmended   // guarded by repairing
+	ticks     atomic.Uint64
 }
 
 // Batch is the data of one frame.
@@ -323,7 +329,10 @@ func (l *Log) Wake() { l.flusher.wake() }
 
 // Tick drives what happens about once a second, off the hot path: the mark
 // file and the pace of the zero-fill.
-func (l *Log) Tick() { l.keeper.tick() }
+func (l *Log) Tick() {
+	l.ticks.Add(1)
+	l.keeper.tick()
+}
 
 // moved publishes new marks.
 func (l *Log) moved() {

@@ -57,6 +57,11 @@ func (l *Log) open() (Recovery, error) {
 	if err := l.openSegments(); err != nil {
 		return Recovery{}, err
 	}
+	loss, err := readLoss(l.disk, l.seed)
+	if err != nil {
+		return Recovery{}, err
+	}
+	l.loss.Store(loss)
 	r, w, err := l.recover(l.lastSegment())
 	r.Created = created
 	if err != nil {
@@ -197,6 +202,9 @@ func (l *Log) start(w *scan) error {
 	if err := s.file.SyncData(); err != nil {
 		return fmt.Errorf("sync segment %s: %w", s.name(), err)
 	}
+	if err := l.begin(); err != nil {
+		return err
+	}
 	l.setEnd(w.end, w.at)
 	if err := l.seedTail(s, w.at); err != nil {
 		return err
@@ -242,7 +250,7 @@ func (l *Log) Close() error {
 	l.waiting.Broadcast()
 	l.waitMu.Unlock()
 	if err == nil {
-		err = writeMark(l.disk, l.seed, l.Marks().Durable)
+		err = errors.Join(writeMark(l.disk, l.seed, l.Marks().Durable), l.removeDurably(runningName))
 	}
 	return errors.Join(err, l.release())
 }

@@ -59,6 +59,15 @@ type Options struct {
 	Source func(atLeast int)
 	// OnMarks is called by the flusher after Written or Durable moved.
 	OnMarks func()
+	// Copies lists other copies of the log, from which frames are fetched that are
+	// damaged here, each as it is read. nil: there are none, and who reads a
+	// damaged frame gets ErrCorrupt. It is called while the log is being opened,
+	// too.
+	Copies func() []Copy
+	// OnRepair is told of frames that were replaced.
+	OnRepair func(Repair)
+	// Boot names the time since the machine was started; 0 means disk.Boot.
+	Boot [16]byte
 	// Clock is a monotonic time in nanoseconds, for Stats alone; nil counts no
 	// durations.
 	Clock func() int64
@@ -116,6 +125,12 @@ func (o Options) withDefaults() Options {
 	}
 	if o.OnMarks == nil {
 		o.OnMarks = func() {}
+	}
+	if o.Boot == ([16]byte{}) {
+		o.Boot = disk.Boot()
+	}
+	if o.OnRepair == nil {
+		o.OnRepair = func(Repair) {}
 	}
 	if o.Clock == nil {
 		o.Clock = func() int64 { return 0 }

@@ -76,6 +76,7 @@ func (r *Reader) readPast(p Place, visit func(Event) error) error {
 	if err != nil {
 		return fmt.Errorf("%w: segment %s at %d: %w", ErrCorrupt, s.name(), at, err)
 	}
+	r.shown = true
 	return visit(Event{Bytes: e, Position: p.Position, Timestamp: k.header.Timestamp})
 }
 

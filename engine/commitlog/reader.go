@@ -38,6 +38,9 @@ type Reader struct {
 	held pinned // the chunk of the last Read, until Release; chunk nil for none
 	past past   // what the last Read took from the history, until Release
 	near near   // the frame of the last FindEntry on disk
+
+	asIs  bool // what is damaged is not repaired
+	shown bool // the event of the Read under way was visited
 }
 
 // NewReader returns a reader.
@@ -51,6 +54,22 @@ func (r *Reader) Read(p Place, visit func(Event) error) error {
 	}
 	if !r.past.covers(p) && r.hold(p.Position) {
 		return visitHeld(&r.held, p, visit)
+	}
+	r.shown = false
+	err := r.readPast(p, visit)
+	if err == nil || r.shown {
+		return err
+	}
+	return r.readMended(p, visit, err)
+}
+
+// readMended is readPast once more, after err, where it was damage and is
+// repaired.
+func (r *Reader) readMended(p Place, visit func(Event) error, err error) error {
+	s := r.past.segment
+	r.past.leave(r.log.history)
+	if r.asIs || s == nil || !r.log.mend(s, p.Offset, err) {
+		return err
 	}
 	return r.readPast(p, visit)
 }
@@ -330,16 +349,13 @@ func (c *Cursor) locate() error {
 // step visits the frame at the cursor's place on disk and moves behind it.
 func (c *Cursor) step(visit func(Frame) error) error {
 	cuts := c.segment.cuts.Load()
-	h, err := c.headerHere()
+	h, data, err := c.frameHere()
+	if c.mend(err) {
+		cuts = c.segment.cuts.Load()
+		h, data, err = c.frameHere()
+	}
 	if err != nil {
 		return err
-	}
-	data := c.reader.room(int(h.DataBytes))
-	if err := c.log.history.read(c.segment, data, c.at+headerBytes); err != nil {
-		return err
-	}
-	if err := h.verifyData(data, c.log.seed); err != nil {
-		return fmt.Errorf("segment %s at %d, frame %d: %w", c.segment.name(), c.at, h.Index, err)
 	}
 	c.segment.noteRead(&h, c.at, cuts)
 	f := Frame{Header: h, Data: data, Segment: c.segment.base(), Offset: c.at}
@@ -348,6 +364,28 @@ func (c *Cursor) step(visit func(Frame) error) error {
 	c.at += int64(frameBytes(int(h.DataBytes)))
 	c.toNextSegment()
 	return visit(f)
+}
+
+// frameHere reads and verifies the frame at the cursor. data is valid until the
+// reader reads on.
+func (c *Cursor) frameHere() (h Header, data []byte, err error) {
+	if h, err = c.headerHere(); err != nil {
+		return h, nil, err
+	}
+	data = c.reader.room(int(h.DataBytes))
+	if err := c.log.history.read(c.segment, data, c.at+headerBytes); err != nil {
+		return h, nil, err
+	}
+	if err := h.verifyData(data, c.log.seed); err != nil {
+		return h, nil, fmt.Errorf("segment %s at %d, frame %d: %w", c.segment.name(), c.at, h.Index, err)
+	}
+	return h, data, nil
+}
+
+// mend reports whether the frame at the cursor, which err keeps from being read,
+// is worth another try.
+func (c *Cursor) mend(err error) bool {
+	return err != nil && !c.reader.asIs && c.log.mend(c.segment, c.at, err)
 }
 
 // toNextSegment moves to the following segment when the next frame is there.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"path"
 
 	"github.com/apogeemq/apogee/engine/disk"
 	"github.com/apogeemq/apogee/engine/event"
@@ -20,12 +21,14 @@ type Recovery struct {
 	TornBytes int64          // cut from the end and put aside
 	TornFile  string         // where
 	Reason    string         // why the log ends there
+	Damaged   []Damaged      // within the log: durable frames to be fetched from other copies
 }
 
 // finding is what may stand at the place where valid frames end.
 type finding struct {
 	evidence event.Index // highest Durable mark in the mark file or in a later valid frame
 	later    bool        // a later valid frame exists
+	newest   event.Index // of those
 	bytes    bool        // bytes other than zero follow
 }
 
@@ -41,7 +44,8 @@ const (
 // decide is the recovery table. last is the index of the last valid frame.
 //
 //	durable evidence | later frame | bytes | verdict
-//	past last        | any         | any   | corrupt: what was durable is gone
+//	past last        | any         | any   | corrupt: what was durable is gone; with
+//	                 |             |       | other copies see scan.walkOn
 //	not past last    | yes         | any   | torn: a hole among writes in flight
 //	not past last    | no          | yes   | torn: a write cut short
 //	not past last    | no          | no    | clean
@@ -192,7 +196,7 @@ func (s *scan) laterFrame(at int64, f *finding) (frameEnd int64, err error) {
 	if bad != nil || h.Index <= s.end.index || h.Position < s.end.position {
 		return 0, nil
 	}
-	f.later = true
+	f.later, f.newest = true, max(f.newest, h.Index)
 	f.evidence = max(f.evidence, h.DurableWhenBuilt)
 	return at + int64(frameBytes(int(h.DataBytes))), nil
 }
@@ -201,23 +205,24 @@ func (s *scan) laterFrame(at int64, f *finding) (frameEnd int64, err error) {
 // file end there.
 func (l *Log) recover(s *segment) (Recovery, *scan, error) {
 	w := &scan{log: l, segment: s, at: int64(l.block), end: s.start}
-	reason, err := w.walk()
+	var r Recovery
+	found, nonZeroTo, err := w.walkOn(&r)
 	if err != nil {
 		return Recovery{}, nil, err
 	}
 	if l.cutAfter > 0 {
 		return l.finishCut(w)
 	}
-	found, nonZeroTo, err := w.lookAhead()
-	if err != nil {
-		return Recovery{}, nil, err
+	r.Frames, r.End, r.Position, r.Durable = w.frames, w.end.index, w.end.position, found.evidence
+	verdict := decide(found, w.end.index)
+	if verdict == verdictCorrupt && l.opts.Copies == nil {
+		return r, nil, fmt.Errorf("%w: segment %s/%s at %d: frames %d to %d were durable and can't be read: %s; inspect with `apogee log verify`, restore this folder or fetch it from a replica",
+			ErrCorrupt, l.disk.Path(), s.name(), w.at, w.end.index+1, found.evidence, r.Reason)
 	}
-	r := Recovery{Frames: w.frames, End: w.end.index, Position: w.end.position, Durable: found.evidence, Reason: reason.Error()}
-	switch decide(found, w.end.index) {
-	case verdictCorrupt:
-		return r, nil, fmt.Errorf("%w: segment %s/%s at %d: frames %d to %d were durable and can't be read: %w; inspect with `apogee log verify`, restore this folder or fetch it from a replica",
-			ErrCorrupt, l.disk.Path(), s.name(), w.at, w.end.index+1, found.evidence, reason)
-	case verdictTorn:
+	if err := l.noteLossAtStart(w.end, max(found.evidence, found.newest), verdict == verdictCorrupt); err != nil {
+		return r, nil, err
+	}
+	if verdict != verdictClean {
 		r.TornBytes = nonZeroTo - w.at
 		l.meters.tornTails.Add(1)
 		r.TornFile, err = l.cut(w, nonZeroTo)
@@ -225,35 +230,14 @@ func (l *Log) recover(s *segment) (Recovery, *scan, error) {
 	return r, w, err
 }
 
-// cut puts the bytes of a torn tail aside and overwrites them with zeros, so
-// that no later look takes them for part of the log.
-func (l *Log) cut(w *scan, to int64) (string, error) {
-	name := tornName(w.segment.base(), w.at)
-	block := int64(l.block)
-	from := w.at / block * block
-	size := (to - from + block - 1) / block * block
-	b := l.scratch(int(size))
-	if _, err := w.segment.file.ReadAt(b, from); err != nil && !errors.Is(err, io.EOF) {
-		return "", fmt.Errorf("read torn tail of segment %s: %w", w.segment.name(), err)
-	}
-	if err := l.keepAside(name, b[w.at-from:to-from]); err != nil {
-		return "", err
-	}
-	clear(b[w.at-from:])
-	if _, err := w.segment.file.WriteAt(b, from); err != nil {
-		return "", fmt.Errorf("cut torn tail of segment %s: %w", w.segment.name(), err)
-	}
-	return name, w.segment.file.Sync()
-}
-
 // keepAside saves evidence. A full disk must not keep the log from opening.
 func (l *Log) keepAside(name string, b []byte) error {
-	err := l.disk.MakeDir(tornDir)
+	err := l.disk.MakeDir(path.Dir(name))
 	if err == nil {
 		err = disk.WriteWhole(l.disk, name, b)
 	}
 	if errors.Is(err, disk.ErrNoSpace) {
-		l.opts.Log.Warn("torn tail not kept: no space", "file", name, "bytes", len(b))
+		l.opts.Log.Warn("bytes that don't belong to the log were not kept: no space", "file", name, "bytes", len(b))
 		return nil
 	}
 	return err

@@ -76,7 +76,7 @@ func newer(b []byte, seed event.Seed) []byte {
 func TestFilesOfANewerVersionAreRefusedAndLeftAlone(t *testing.T) {
 	t.Parallel()
 	id := event.LogID{1, 2, 3}
-	for _, name := range []string{metaName, markName, segmentName(0), cutName, resetName} {
+	for _, name := range []string{metaName, markName, segmentName(0), cutName, resetName, runningName, lostName} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			dir, _, _ := written(t, 3)
@@ -84,13 +84,17 @@ func TestFilesOfANewerVersionAreRefusedAndLeftAlone(t *testing.T) {
 			switch name {
 			case metaName:
 				seed = 0
-			case cutName, resetName:
+			case cutName, resetName, runningName, lostName:
 				d, err := disk.Open(dir)
-				if err == nil && name == cutName {
-					err = writeCut(d, seed, 2)
-				} else if err == nil {
-					err = writeReset(d, seed, Base{})
+				if err != nil {
+					t.Fatal(err)
 				}
+				err = map[string]func() error{
+					cutName:     func() error { return writeCut(d, seed, 2) },
+					resetName:   func() error { return writeReset(d, seed, Base{}) },
+					runningName: func() error { return writeRunning(d, seed, [16]byte{1}) },
+					lostName:    func() error { return writeLoss(d, seed, Loss{}) },
+				}[name]()
 				if err != nil {
 					t.Fatal(err)
 				}

@@ -126,6 +126,15 @@ func (s *segment) forgetFrom(at int64) {
 	s.table = s.table[:i]
 }
 
+// forgetBetween drops what the sparse table says of a part of the segment that
+// was written anew, and lets readers go who hold on to it.
+func (s *segment) forgetBetween(from, to int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.cuts.Add(1)
+	s.table = slices.DeleteFunc(s.table, func(p place) bool { return p.offset >= from && p.offset < to })
+}
+
 // before returns the last known frame for which after is false, at worst the
 // segment's first; after must be monotonic over the segment.
 func (s *segment) before(after func(place) bool, block int) place {

@@ -28,6 +28,10 @@ type Stats struct {
 	Recycled   uint64 // trimmed segments whose file was kept for the next
 	TornTails  uint64 // torn tails cut at the start: 0 or 1
 
+	Damages    uint64 // places at which frames were found damaged, with every attempt to repair them
+	Repaired   uint64 // damaged frames replaced by those of another copy
+	Unrepaired uint64 // attempts to repair that failed
+
 	HistoryHits   uint64 // blocks found in the history cache
 	HistoryMisses uint64 // blocks read from the disk
 	HistoryBytes  uint64 // bytes read from the disk into the cache
@@ -77,6 +81,7 @@ type meters struct {
 	sync, write, writeBytes, batchEvents, batchBytes histogram
 
 	frameBytes, fillBytes, overruns, recycled, tornTails atomic.Uint64
+	damages, repaired, unrepaired                        atomic.Uint64
 }
 
 func (m *meters) init() {
@@ -92,6 +97,7 @@ func (l *Log) Stats() Stats {
 		BatchEvents: m.batchEvents.distribution(), BatchBytes: m.batchBytes.distribution(),
 		FrameBytes: m.frameBytes.Load(), FillBytes: m.fillBytes.Load(), Overruns: m.overruns.Load(),
 		Recycled: m.recycled.Load(), TornTails: m.tornTails.Load(), DiskFull: l.keeper.full(),
+		Damages: m.damages.Load(), Repaired: m.repaired.Load(), Unrepaired: m.unrepaired.Load(),
 	}
 	l.history.mu.Lock()
 	defer l.history.mu.Unlock()

@@ -55,8 +55,7 @@ const (
 	KindGroup Kind = 5
 	// KindGroupDeleted: a consumer group is gone. Payload: GroupDeletion.
 	KindGroupDeleted Kind = 6
-	// KindLost: an unclean stop in an ASYNC mode may have lost events after
-	// the position in the payload.
+	// KindLost: events may be missing that had been acknowledged. Payload: Lost.
 	KindLost Kind = 7
 	// KindTrim: retention has dropped the oldest part of the log. Payload: Trim.
 	KindTrim Kind = 8

@@ -18,6 +18,8 @@ const (
 	kindSnapshot
 	kindTimeoutNow
 	kindTermAt
+	kindFrames
+	kindStanding
 
 	kindResponse kind = 0x80 // set in responses
 )

@@ -44,6 +44,18 @@
 // A replica that is far behind is sent no more bytes a second than a limit says,
 // so that producers keep the disk and the network.
 //
+// # Questions
+//
+// Two kinds of request are not Raft's, and are answered beside it: where a node
+// stands, and frames of its log, whole, for a peer that has them damaged. An answer
+// begins as a response does: the error text, then
+//
+//	standing  term 8, term of its last entry 8, its index 8, leads 1, lost 1
+//	frames    count 4, then for each its length 4 and its bytes
+//
+// The request for frames has the index of the first 8 and of the last 8; the answer
+// may have the first of them only.
+//
 // Heartbeats have a connection of their own and don't wait for the disk on
 // either side. While the log's flush hangs nothing is sent, so that the others
 // elect somebody whose disk works.

@@ -22,9 +22,10 @@ type bytesConn struct {
 	in *bytes.Reader
 }
 
-func (c bytesConn) Read(b []byte) (int, error)      { return c.in.Read(b) }
-func (c bytesConn) SetReadDeadline(time.Time) error { return nil }
-func (c bytesConn) RemoteAddr() net.Addr            { return &net.TCPAddr{} }
+func (c bytesConn) Read(b []byte) (int, error)       { return c.in.Read(b) }
+func (c bytesConn) SetReadDeadline(time.Time) error  { return nil }
+func (c bytesConn) SetWriteDeadline(time.Time) error { return nil }
+func (c bytesConn) RemoteAddr() net.Addr             { return &net.TCPAddr{} }
 
 func frameOf(body []byte) []byte {
 	b := binary.LittleEndian.AppendUint32(nil, uint32(len(body)))

@@ -49,6 +49,9 @@ func (t *Transport) lookFor(peer Hello) {
 // leader had handed its place over: the others vote although they may not have
 // noticed yet that it is gone.
 func (t *Transport) StandForElection(self raft.ServerID) error {
+	if err := t.mayStand(); err != nil {
+		return err
+	}
 	_, err := t.hand(&raft.TimeoutNowRequest{RPCHeader: t.header(self)})
 	return err
 }

@@ -1,7 +1,6 @@
 package transport
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"time"
@@ -41,8 +40,8 @@ func (t *Transport) serve(c *conn, peer Hello) {
 			return
 		}
 		k := kind(body[0])
-		if k == kindTermAt {
-			if t.tellTerm(c, body[1:]) != nil {
+		if k == kindTermAt || k == kindFrames || k == kindStanding {
+			if t.tell(c, k, body[1:]) != nil {
 				return
 			}
 			continue
@@ -84,7 +83,7 @@ func (t *Transport) decodeRequest(c *conn, k kind, body []byte) (rpc raft.RPC, e
 func (t *Transport) answer(c *conn, k kind, rpc raft.RPC, answer chan raft.RPCResponse) bool {
 	rpc.RespChan = answer
 	var response raft.RPCResponse
-	if err := t.admit(k); err != nil {
+	if err := t.admit(rpc.Command); err != nil {
 		response.Error = err
 	} else if handled := t.handle(k, rpc); !handled {
 		return false
@@ -100,12 +99,23 @@ func (t *Transport) answer(c *conn, k kind, rpc raft.RPC, answer chan raft.RPCRe
 	return c.send(time.Now().Add(t.config.EntriesTimeout)) == nil
 }
 
-// admit keeps a node out of elections that must not vote.
-func (t *Transport) admit(k kind) error {
-	if k != kindVote && k != kindPreVote && k != kindTimeoutNow {
+// admit keeps a node out of elections that must not take part.
+func (t *Transport) admit(request any) error {
+	var candidate Entry
+	switch r := request.(type) {
+	case *raft.RequestVoteRequest:
+		candidate = Entry{Index: r.LastLogIndex, Term: r.LastLogTerm}
+	case *raft.RequestPreVoteRequest:
+		candidate = Entry{Index: r.LastLogIndex, Term: r.LastLogTerm}
+	case *raft.TimeoutNowRequest:
+		return t.mayStand()
+	default:
 		return nil
 	}
-	return errors.Join(t.mayVote())
+	if t.config.MayVote != nil && !t.config.MayVote(candidate) {
+		return errBehind
+	}
+	return nil
 }
 
 func (t *Transport) handle(k kind, rpc raft.RPC) bool {

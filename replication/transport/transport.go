@@ -54,8 +54,15 @@ type Config struct {
 	Entries Entries
 	// Stalled reports whether the flush of the log hangs; nil: never.
 	Stalled func() bool
-	// MayVote reports whether the node may take part in elections; nil: always.
-	MayVote func() bool
+	// MayStand reports whether the node may ask for votes, MayVote whether it may
+	// give its vote to somebody whose log ends with an entry; nil: always.
+	MayStand func() bool
+	MayVote  func(last Entry) bool
+	// CopyFrame appends a frame of the log, whole, for a peer that has it damaged;
+	// nil: there are none.
+	CopyFrame func(index uint64, dst []byte) ([]byte, error)
+	// Standing says where the node is; nil: nowhere.
+	Standing func() Standing
 	// RPCTimeout bounds requests that carry no entries, EntriesTimeout those
 	// that do.
 	RPCTimeout, EntriesTimeout time.Duration
@@ -272,9 +279,12 @@ func (t *Transport) stalled() error {
 	return nil
 }
 
-func (t *Transport) mayVote() error {
-	if t.config.MayVote != nil && !t.config.MayVote() {
-		return errors.New("this node takes no part in elections until it has caught up")
+// errBehind is the answer to those who ask for a vote, too.
+var errBehind = errors.New("this node takes no part in elections until it has caught up")
+
+func (t *Transport) mayStand() error {
+	if t.config.MayStand != nil && !t.config.MayStand() {
+		return errBehind
 	}
 	return nil
 }
@@ -360,7 +370,7 @@ func (t *Transport) appendEntry(c *conn, id raft.ServerID, e *raft.Log) error {
 
 // RequestVote implements raft.Transport.
 func (t *Transport) RequestVote(_ raft.ServerID, target raft.ServerAddress, args *raft.RequestVoteRequest, resp *raft.RequestVoteResponse) error {
-	if err := errors.Join(t.stalled(), t.mayVote()); err != nil {
+	if err := errors.Join(t.stalled(), t.mayStand()); err != nil {
 		return err
 	}
 	return t.call(target, kindVote, t.config.RPCTimeout, func(c *conn) error {
@@ -371,7 +381,7 @@ func (t *Transport) RequestVote(_ raft.ServerID, target raft.ServerAddress, args
 
 // RequestPreVote implements raft.WithPreVote.
 func (t *Transport) RequestPreVote(_ raft.ServerID, target raft.ServerAddress, args *raft.RequestPreVoteRequest, resp *raft.RequestPreVoteResponse) error {
-	if err := errors.Join(t.stalled(), t.mayVote()); err != nil {
+	if err := errors.Join(t.stalled(), t.mayStand()); err != nil {
 		return err
 	}
 	return t.call(target, kindPreVote, t.config.RPCTimeout, func(c *conn) error {

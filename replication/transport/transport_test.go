@@ -252,19 +252,6 @@ func TestNothingIsSentWhileTheFlushHangs(t *testing.T) {
 	}
 }
 
-func TestANodeThatMayNotVoteTakesNoPartInElections(t *testing.T) {
-	t.Parallel()
-	a, b := pair(t, func(c *Config) { c.MayVote = func() bool { return c.Self.Name == "n0" } })
-	b.answer(t, func(rpc raft.RPC) { rpc.Respond(&raft.RequestVoteResponse{Granted: true}, nil) })
-	var resp raft.RequestVoteResponse
-	if err := a.transport.RequestVote("b", b.address(), &raft.RequestVoteRequest{RPCHeader: header(a)}, &resp); err == nil || resp.Granted {
-		t.Error("it votes")
-	}
-	if err := b.transport.RequestPreVote("a", a.address(), &raft.RequestPreVoteRequest{RPCHeader: header(b)}, &raft.RequestPreVoteResponse{}); err == nil {
-		t.Error("it asks for votes")
-	}
-}
-
 func TestAReplicaThatIsFarBehindGetsALimitedRate(t *testing.T) {
 	t.Parallel()
 	for behind, limited := range map[int64]bool{10: false, 2000: true} {

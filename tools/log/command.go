@@ -37,7 +37,7 @@ func failed(err error) error {
 // Command is `apogee log`. Its errors have a method ExitStatus() int.
 func Command() *cobra.Command {
 	cmd := &cobra.Command{Use: "log", Short: "Check and show a log folder"}
-	cmd.AddCommand(verifyCommand(), dumpCommand())
+	cmd.AddCommand(verifyCommand(), dumpCommand(), forgiveCommand())
 	for _, c := range append(cmd.Commands(), cmd) {
 		c.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return failed(err) })
 	}

@@ -31,6 +31,7 @@ type line struct {
 	Commits      []event.OffsetCommit `json:"commits,omitempty"`
 	Deliveries   []event.Delivery     `json:"deliveries,omitempty"`
 	Trim         *trimmed             `json:"trim,omitempty"`
+	Lost         *lost                `json:"lost,omitempty"`
 	Reason       string               `json:"reason,omitempty"`  // why a waiting message ended unseen
 	Problem      string               `json:"problem,omitempty"` // the payload isn't what the kind says
 }
@@ -39,6 +40,14 @@ type line struct {
 type trimmed struct {
 	Through  event.Index    `json:"through"`  // last frame that went
 	Position event.Position `json:"position"` // where the log begins since
+	Cause    string         `json:"cause"`
+}
+
+// lost is what an event says after which confirmed messages may be missing.
+type lost struct {
+	Kept     event.Index    `json:"kept"`          // last frame that was there
+	Position event.Position `json:"position"`      // after it
+	Had      event.Index    `json:"had,omitempty"` // last frame of which it is known that it had been there
 	Cause    string         `json:"cause"`
 }
 
@@ -92,6 +101,11 @@ func (l *line) decode(e event.Event, form message.Form) {
 		if t, err = event.DecodeTrim(e.Payload()); err == nil {
 			l.Trim = &trimmed{Through: t.Through, Position: t.Position, Cause: t.Cause.String()}
 		}
+	case event.KindLost:
+		var t event.Lost
+		if t, err = event.DecodeLost(e.Payload()); err == nil {
+			l.Lost = &lost{Kept: t.Kept, Position: t.Position, Had: t.Had, Cause: t.Cause.String()}
+		}
 	}
 	if err != nil {
 		l.Problem = err.Error()
@@ -140,6 +154,9 @@ func (l *line) printPayload(w io.Writer, names func(event.TopicID) string) {
 		for _, a := range c.Attributes {
 			fmt.Fprintf(w, "  %s=%s\n", message.Quoted(a.Key), message.Quoted(a.Value))
 		}
+	}
+	if t := l.Lost; t != nil {
+		fmt.Fprintf(w, "  messages may be missing that were confirmed: cause=%s kept=%d position=%d had=%d\n", t.Cause, t.Kept, t.Position, t.Had)
 	}
 	if t := l.Trim; t != nil {
 		fmt.Fprintf(w, "  through=%d position=%d cause=%s\n", t.Through, t.Position, t.Cause)

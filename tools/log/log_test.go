@@ -298,3 +298,22 @@ func TestDumpPassesOverDamageAndSaysSo(t *testing.T) {
 		t.Errorf("status %d\n%s\n%s", status, notes, out)
 	}
 }
+
+func TestALossIsShownAndForgivenOnlyByForce(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	l := begin(t, dir)
+	store(t, l, 2000, event.Draft{Kind: event.KindLost, Payload: event.Bytes(event.AppendLost(nil, event.Lost{Kept: 41, Position: 900, Had: 45, Cause: event.LostByPower}))})
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	out, _, status := run(t, "dump", "--kind", "lost", dir)
+	if status != 0 || !strings.Contains(out, "cause=power kept=41 position=900 had=45") {
+		t.Errorf("status %d: %s", status, out)
+	}
+	for _, args := range [][]string{{"forgive", dir}, {"forgive", "--force", dir}} { // none is noted
+		if out, _, status := run(t, args...); status != statusFailed || out != "" {
+			t.Errorf("%v: status %d, %s", args, status, out)
+		}
+	}
+}

@@ -18,7 +18,7 @@ const (
 )
 
 // List holds every mutation that the tests must catch.
-var List = slices.Concat(commitlogList, logStoreList, transactionList, trackList, judgeList)
+var List = slices.Concat(commitlogList, logStoreList, transactionList, trackList, judgeList, repairList)
 
 var commitlogList = []Mutation{
 	{
@@ -121,9 +121,9 @@ var commitlogList = []Mutation{
 	},
 	{
 		Name: "a torn tail isn't written over",
-		File: "engine/commitlog/recovery.go",
-		Old:  "	clear(b[w.at-from:])\n",
-		New:  "",
+		File: "engine/commitlog/hole.go",
+		Old:  "	if err := l.zero(w.segment.file, w.at, to); err != nil {\n",
+		New:  "	if err := w.segment.file.Sync(); err != nil {\n",
 		Test: commitlogTests, Run: powerCuts + "|Torn|Hole",
 	},
 	{
