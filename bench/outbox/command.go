@@ -1,0 +1,94 @@
+package outbox
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"github.com/spf13/cobra"
+)
+
+// options of a run.
+type options struct {
+	binary  string
+	dir     string
+	seconds int
+	body    int
+}
+
+// Command is `apogee bench outbox`.
+func Command() *cobra.Command {
+	o := &options{}
+	cmd := &cobra.Command{Use: "outbox", Short: "Measure the outbox: forwarding against direct sends, spooling, draining", Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if o.seconds < 1 || o.body < 1 || o.body > 1<<20 {
+				return fmt.Errorf("--seconds %d and --body %d are not allowed: use 1 or more, and 1 to %d", o.seconds, o.body, 1<<20)
+			}
+			if o.binary == "" {
+				self, err := os.Executable()
+				if err != nil {
+					return err
+				}
+				o.binary = self
+			}
+			return o.run(cmd.Context(), cmd.OutOrStdout())
+		}}
+	cmd.Flags().StringVar(&o.binary, "binary", "", "apogee `binary` to measure (default: this one)")
+	cmd.Flags().StringVar(&o.dir, "dir", "", "`folder` for the data, removed afterwards (default: a temporary one)")
+	cmd.Flags().IntVar(&o.seconds, "seconds", 5, "length of each row")
+	cmd.Flags().IntVar(&o.body, "body", 1024, "bytes of a message")
+	return cmd
+}
+
+// run measures every row in turn.
+func (o *options) run(ctx context.Context, out io.Writer) error {
+	dir, err := os.MkdirTemp(o.dir, "apogee-bench-outbox-")
+	if err != nil {
+		return err
+	}
+	defer func() { _ = os.RemoveAll(dir) }()
+	s, err := startScene(ctx, o.binary, dir)
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	length := time.Duration(o.seconds) * time.Second
+	body := make([]byte, o.body)
+	direct, err := s.load(ctx, s.direct, 1, length, body)
+	if err != nil {
+		return err
+	}
+	through, err := s.load(ctx, s.through, 1, length, body)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(out, "latency    direct %v, through the agent %v: %v more at the median\n", direct.median, through.median, through.median-direct.median)
+	if direct, err = s.load(ctx, s.direct, queues, length, body); err != nil {
+		return err
+	}
+	if through, err = s.load(ctx, s.through, queues, length, body); err != nil {
+		return err
+	}
+	fmt.Fprintf(out, "rate       direct %.0f/s with %v of the server's CPU each; through the agent %.0f/s with %v, and %v of the agent's\n",
+		direct.rate(), direct.serverEach(), through.rate(), through.serverEach(), through.agentEach())
+	if err := s.server.Kill(); err != nil {
+		return err
+	}
+	spooled, err := s.load(ctx, s.through, queues, length, body)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(out, "spooling   %.0f/s synced here, median %v, %v of the agent's CPU each\n", spooled.rate(), spooled.median, spooled.agentEach())
+	waiting, err := s.waiting(ctx)
+	if err != nil {
+		return err
+	}
+	took, err := s.drain(ctx)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(out, "draining   %d messages in %v: %.0f/s\n", waiting, took.Round(time.Millisecond), float64(waiting)/took.Seconds())
+	return nil
+}
