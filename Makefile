@@ -55,8 +55,8 @@ chaos: $(CHAOS) ## break TOPOLOGY (single, group, cluster) for SECS (60) by SEED
 failover: $(CHAOS) ## measure how long producers wait when a node dies or leadership moves; an hour
 	$(CHAOS) failover --document docs/BENCHMARKS.md
 
-mutations: ## break the durability code on purpose; the tests must notice
-	$(GO) test -count=1 -timeout 60m -v -run TestEveryMutationIsCaught ./tools/mutation -mutations
+mutations: ## break the durability code on purpose, by ONLY (a pattern of names); the tests must notice
+	$(GO) test -count=1 -timeout 120m -v -run TestEveryMutationIsCaught ./tools/mutation -mutations -mutations.only '$(ONLY)'
 
 fuzz: ## run each fuzz test for FUZZTIME (20s)
 	@set -e; grep -rHo --include='*_test.go' '^func Fuzz[A-Za-z0-9_]*' . | sed 's/:func / /' | \

@@ -183,8 +183,8 @@ var judgeList = []Mutation{
 	{
 		Name: "the judge: a fault takes no consumer offset that was not confirmed",
 		File: "bench/check/offsets.go",
-		Old:  "\t\tm.known, m.fenced = noOffset, noOffset\n",
-		New:  "\t\tm.fenced = noOffset\n",
+		Old:  "\t\tm.known, m.fenced, m.early = noOffset, noOffset, noOffset\n",
+		New:  "\t\tm.fenced, m.early = noOffset, noOffset\n",
 		Test: checkTests, Run: "Test",
 	},
 	{

@@ -5,12 +5,14 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 )
 
 var (
 	run   = flag.Bool("mutations", false, "apply the mutations and run the tests that must catch them")
+	only  = flag.String("mutations.only", "", "a pattern of the names of those to apply")
 	seeds = flag.String("mutations.seeds", "1000", "seeds that the crash tests may take")
 )
 
@@ -34,9 +36,16 @@ func TestEveryMutationIsCaught(t *testing.T) {
 	if !*run {
 		t.Skip("takes minutes: make mutations")
 	}
+	pattern, err := regexp.Compile(*only)
+	if err != nil {
+		t.Fatal(err)
+	}
 	dir := t.TempDir()
 	copyModule(t, dir)
 	for _, m := range List {
+		if !pattern.MatchString(m.Name) {
+			continue
+		}
 		t.Run(m.Name, func(t *testing.T) { catch(t, dir, m) })
 	}
 }

@@ -1,0 +1,36 @@
+package mutation
+
+const groupTests = "./replication/clustertest"
+
+// groupList are ways in which nodes of a group break what they promise each
+// other.
+var groupList = []Mutation{
+	{
+		Name: "a vote is given before it is synced",
+		File: "engine/disk/whole.go",
+		Old:  "	return d.SyncDir(path.Dir(name))\n",
+		New:  "	_ = path.Dir(name)\n	return nil\n",
+		Test: groupTests, Run: "AVoteIsSynced",
+	},
+	{
+		Name: "a follower confirms entries before its mark has passed them",
+		File: "replication/logstore.go",
+		Old:  "	if err := s.log.Wait(commitlog.Ticket{Index: event.Index(through)}, s.mark); err != nil {\n		return err\n	}\n",
+		New:  "",
+		Test: groupTests, Run: "AFollowerConfirmsOnly",
+	},
+	{
+		Name: "entries are applied before they are committed",
+		File: "replication/statemachine.go",
+		Old:  "	if through > g.engine.Marks().Committed {\n",
+		New:  "	if through = g.engine.Marks().Appended; through > g.engine.Marks().Committed {\n",
+		Test: groupTests, Run: "AStaleLeader|LosePower|Truncates",
+	},
+	{
+		Name: "a leader confirms what it has stored itself",
+		File: "replication/handing.go",
+		Old:  "	if early > 0 {\n		p.written(p.log.Marks().Written)\n	}\n",
+		New:  "	p.early++\n	_ = early\n	p.committed(engine.Marks{Committed: p.log.Marks().Appended})\n",
+		Test: groupTests, Run: "AStaleLeader|AFollowerConfirmsOnly",
+	},
+}
