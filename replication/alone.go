@@ -18,6 +18,10 @@ import (
 // have a vote.
 var ErrInGroup = errors.New("the node is in a group with others")
 
+// ErrHasSlaves says that others get this log, so that it is a master's, or a
+// slave's.
+var ErrHasSlaves = errors.New("the log has slaves")
+
 // takeover makes a single node the leader of a log that may have been in a
 // group.
 type takeover struct {
@@ -44,7 +48,11 @@ func (t *takeover) admit(l *commitlog.Log) error {
 	node := l.Meta().Node
 	if !stable.ledAlone(node) {
 		c, err := newestConfiguration(t.disk, l)
-		if err == nil {
+		switch {
+		case err != nil:
+		case len(c.Servers) > 1 && oneVoter(c) == nil:
+			err = ErrHasSlaves
+		default:
 			err = onlyVoter(c, node)
 		}
 		if err != nil {

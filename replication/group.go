@@ -185,6 +185,9 @@ func OpenGroup(ctx context.Context, o GroupOptions) (*Group, commitlog.Recovery,
 	g.running.Go(g.standing.recover)
 	if o.MasterSlave != nil {
 		g.running.Go(g.join)
+		if err := g.applyAsSlave(ctx); err != nil {
+			return nil, recovery, errors.Join(fmt.Errorf("open group %s: %w", o.Name, err), g.Close())
+		}
 	}
 	return g, recovery, nil
 }

@@ -216,6 +216,11 @@ func (g *Group) barrier() error {
 	}
 	through := g.lastCommitted()
 	g.commit(through)
+	return g.awaitApplied(ctx, through)
+}
+
+// awaitApplied returns when a frame is applied that is committed.
+func (g *Group) awaitApplied(ctx context.Context, through event.Index) error {
 	var position event.Position
 	err := g.engine.Log().NewReader().Frame(through, func(f commitlog.Frame) error {
 		position = f.Position

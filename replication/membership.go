@@ -41,6 +41,7 @@ func (g *Group) Members() []Peering {
 	for _, s := range g.raft.GetConfiguration().Configuration().Servers {
 		p := progress[s.ID]
 		peering := Peering{Member: g.member(s), Match: event.Index(p.Match), Behind: p.Behind, LastContact: p.LastContact}
+		peering.InSync = g.slaves.counting(s.ID)
 		if peering.Self {
 			peering.Match = end
 		}

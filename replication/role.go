@@ -31,6 +31,7 @@ type Peering struct {
 	Match       event.Index // it has stored the log up to this frame
 	Behind      int64       // bytes of the log behind what was sent to it last
 	LastContact time.Time   // zero for never in this term
+	InSync      bool        // a slave that counts
 }
 
 // Role of a node by itself: it leads from start to end.

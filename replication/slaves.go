@@ -241,3 +241,28 @@ func (g *Group) slaveAnswered(raft.ServerID) {
 	defer g.committing.Unlock()
 	g.commitLocked(min(g.lastCommitted(), g.engine.Marks().Appended))
 }
+
+// IsSlave reports whether this node is one and has no vote.
+func (g *Group) IsSlave() bool { return g.options.MasterSlave != nil && !g.isVoter(g.id) }
+
+// Slaves tells whether this is a master or a slave, how many slaves must have
+// what is confirmed, and how many count at present, which the master knows.
+func (g *Group) Slaves() (is bool, wanted, counting int) {
+	if g.options.MasterSlave == nil {
+		return false, 0, 0
+	}
+	counting, _ = g.slaves.number()
+	return true, g.options.MasterSlave.InSync, counting
+}
+
+// applyAsSlave has a slave that starts apply all of its log, with or without a
+// master: what it has was stored by the one voter before it was sent, so it is
+// committed.
+func (g *Group) applyAsSlave(ctx context.Context) error {
+	end, _, _ := g.engine.Log().End()
+	if first, _ := g.engine.Log().First(); !g.IsSlave() || end < first {
+		return nil
+	}
+	g.commit(end)
+	return g.awaitApplied(ctx, end)
+}

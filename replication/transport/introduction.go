@@ -5,11 +5,15 @@ package transport
 type Introduction struct {
 	network *Network
 	self    Hello
+	joins   func(Hello) // told who asks to be given the log; nil: nobody is
 }
 
 // Introduce answers for a group until End.
-func (n *Network) Introduce(self Hello) *Introduction {
-	i := &Introduction{network: n, self: self}
+func (n *Network) Introduce(self Hello) *Introduction { return n.Await(self, nil) }
+
+// Await answers like Introduce and tells who asks to be given the log.
+func (n *Network) Await(self Hello, joins func(Hello)) *Introduction {
+	i := &Introduction{network: n, self: self, joins: joins}
 	n.mu.Lock()
 	n.groups[self.Group] = i
 	n.mu.Unlock()
@@ -25,6 +29,11 @@ func (i *Introduction) End() {
 	}
 }
 
-func (i *Introduction) greet(Hello) (Hello, error) { return i.self, nil }
+func (i *Introduction) greet(peer Hello) (Hello, error) {
+	if peer.Joins && i.joins != nil {
+		i.joins(peer)
+	}
+	return i.self, nil
+}
 
 func (i *Introduction) serve(*conn, Hello) {}

@@ -34,7 +34,13 @@ func (s *Server) clusterInfo(_ *remoting.Conn, _ *remoting.Command, r *remoting.
 }
 
 func (s *Server) memberGroup(_ *remoting.Conn, cmd *remoting.Command, r *remoting.Reply) {
-	r.Body = s.table.appendMemberGroup(nil, cmd.Text("clusterName"), cmd.Text("brokerName"))
+	cluster, name := cmd.Text("clusterName"), cmd.Text("brokerName")
+	r.Body = s.table.appendMemberGroup(nil, cluster, name)
+	master, term := s.table.masterNow(cluster, name)
+	if master.haAddress != "" {
+		r.SetText(fieldHAAddress, master.haAddress)
+	}
+	r.SetInt(fieldTerm, term)
 }
 
 // identityOf reads who a broker says it is, and refuses what can't be a broker.

@@ -23,6 +23,12 @@
 //   - What comes in is read tolerantly in both dialects, compressed or not,
 //     with a limit on everything that takes memory.
 //
+//   - The latest term of the master of each broker name is remembered, also
+//     when nobody of that name is there any more. A master that returns asks
+//     for it with GET_BROKER_MEMBER_GROUP (Locate), whose answer has the fields
+//     masterTerm and masterHAAddr here; RocketMQ's nameservers know the living
+//     master alone.
+//
 //   - Key-value configuration is what operators store here, such as the order
 //     of topics over brokers. It is the one thing that brokers can't bring
 //     back, so it is kept in a file where one is configured, in the format of

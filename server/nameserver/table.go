@@ -81,7 +81,8 @@ type table struct {
 	brokers  map[string]*brokerData          // broker name →
 	clusters map[string]map[string]struct{}  // cluster → broker names
 	live     map[endpoint]*liveBroker
-	routes   int // pairs of topic and broker name
+	terms    map[string]int64 // broker name → latest term that a master was known in
+	routes   int              // pairs of topic and broker name
 	limits   Limits
 }
 
@@ -97,6 +98,7 @@ func newTable(limits Limits) *table {
 		brokers:  map[string]*brokerData{},
 		clusters: map[string]map[string]struct{}{},
 		live:     map[endpoint]*liveBroker{},
+		terms:    map[string]int64{},
 		limits:   limits,
 	}
 }
@@ -145,9 +147,37 @@ func (t *table) register(a announcement) (masterOf, error) {
 	_, known := b.addresses[a.brokerID]
 	b.addresses[a.brokerID] = a.address
 	t.takeTopics(b, a, first || !known)
+	t.noteTerm(a)
 	t.live[a.endpoint] = &liveBroker{identity: a.identity, heardMillis: a.receivedMillis,
 		timeoutMillis: a.timeoutMillis, version: a.version, connection: a.connection, haAddress: a.haAddress}
 	return t.master(b, a), nil
+}
+
+// noteTerm remembers the term of a master, for one that comes back later and
+// asks whether it still is one. What is remembered is bounded as brokers are.
+func (t *table) noteTerm(a announcement) {
+	if a.brokerID != masterID || a.version.StateVersion <= t.terms[a.brokerName] {
+		return
+	}
+	if len(t.terms) >= t.limits.Brokers {
+		clear(t.terms)
+	}
+	t.terms[a.brokerName] = a.version.StateVersion
+}
+
+// masterNow is the master of a broker name, and the latest term in which there
+// was one.
+func (t *table) masterNow(cluster, brokerName string) (m masterOf, term int64) {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	term = t.terms[brokerName]
+	if b := t.brokers[brokerName]; b != nil {
+		m.address = b.addresses[masterID]
+	}
+	if live := t.live[endpoint{cluster, m.address}]; live != nil {
+		m.haAddress = live.haAddress
+	}
+	return m, term
 }
 
 // outranked reports whether the id belongs to another process of a newer

@@ -259,6 +259,7 @@ func (c *Config) check() []error {
 	if c.runsBroker() {
 		wrong = append(wrong, c.Replication.check(c.Transport.Server)...)
 		wrong = append(wrong, c.checkShards()...)
+		wrong = append(wrong, c.checkSlaves()...)
 	}
 	if need := commitlog.SegmentBytesMin(c.eventBytesMax()); c.runsBroker() && c.SegmentBytes < need {
 		refuse("mappedFileSizeCommitLog=%d is too small for maxMessageSize=%d: use at least %d", c.SegmentBytes, c.MessageBytesMax, need)
@@ -305,6 +306,9 @@ func (c *Config) ports() []namedPort {
 		_, port, _ := net.SplitHostPort(self.Address) // checked
 		number, _ := strconv.Atoi(port)
 		ports = append(ports, namedPort{"clusterPeers " + self.Name, number})
+	}
+	if r := &c.Replication; !r.Enabled && (r.isPaired() || r.HAPort != 0) {
+		ports = append(ports, namedPort{"haListenPort", c.haPort()})
 	}
 	if c.NameserverEmbedded {
 		ports = append(ports, namedPort{"namesrvListenPort", c.NameserverPort})

@@ -69,8 +69,8 @@ func (s *shard) followLeader(r replication.Role) {
 
 // groupName is that of the node's group.
 func (s *shard) groupName() string {
-	if name := s.config.Replication.Group; name != "" {
-		return name
+	if r := &s.config.Replication; r.Enabled && r.Group != "" {
+		return r.Group
 	}
 	return s.config.BrokerName
 }
@@ -80,6 +80,9 @@ func (s *shard) groupName() string {
 func (s *shard) followerID() int64 {
 	if s.group == nil {
 		return 0
+	}
+	if !s.config.Replication.Enabled {
+		return s.slaveID()
 	}
 	return s.config.Replication.followerID()
 }

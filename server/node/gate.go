@@ -11,7 +11,8 @@ import (
 // SERVICE_NOT_AVAILABLE, upon which clients try another broker, instead of
 // being left without an answer.
 type gate struct {
-	behind atomic.Pointer[remoting.Handler]
+	behind   atomic.Pointer[remoting.Handler]
+	starting atomic.Pointer[promoter] // takes what it knows before; nil for nothing
 }
 
 func (g *gate) open(h remoting.Handler) { g.behind.Store(&h) }
@@ -20,6 +21,9 @@ func (g *gate) open(h remoting.Handler) { g.behind.Store(&h) }
 func (g *gate) Handle(rt remoting.ReplyTo, cmd *remoting.Command) {
 	if h := g.behind.Load(); h != nil {
 		(*h).Handle(rt, cmd)
+		return
+	}
+	if p := g.starting.Load(); p != nil && p.takes(rt, cmd) {
 		return
 	}
 	rt.Send(&remoting.Reply{Code: remoting.ResponseServiceNotAvailable,

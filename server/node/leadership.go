@@ -63,7 +63,7 @@ func (s *shard) takeRole(ctx context.Context, r replication.Role) error {
 			return err
 		}
 	}
-	if !r.Leads && (r.Leader.ID == "" || r.Leader.Self) {
+	if !r.Leads && (r.Leader.ID == "" || r.Leader.Self) && !s.isSlave() {
 		return nil // nobody leads, or this node is going to: the nameservers keep what they know
 	}
 	return s.register(r)
@@ -107,7 +107,7 @@ func (s *shard) endLead() {
 func (s *shard) register(r replication.Role) error {
 	id := int64(0)
 	if !r.Leads {
-		id = s.config.Replication.followerID()
+		id = s.followerID()
 	}
 	if s.registrar == nil {
 		if err := s.startRegistrar(id, int64(r.Term)); err != nil {

@@ -37,6 +37,9 @@ func listen(c *Config) (l listeners, err error) {
 			return l, fmt.Errorf("listen on this node's address of %s: %w; choose another port or stop what uses it", peersKey, err)
 		}
 	}
+	if err := l.listenForSlaves(c); err != nil {
+		return l, err
+	}
 	l.admin, err = open("adminListenPort", c.AdminBindAddress, c.AdminPort)
 	return l, err
 }

@@ -49,10 +49,12 @@ type Node struct {
 	mu     sync.Mutex
 	shards []*shard // those that run; hostedShards once others may change them
 
-	work    context.Context             // ends with stop
-	stop    context.CancelFunc          // ends the node's goroutines
-	run     func(func(context.Context)) // starts one
-	running sync.WaitGroup
+	again      chan struct{}               // closed when the node has to be started again
+	startAgain func()                      // closes it
+	work       context.Context             // ends with stop
+	stop       context.CancelFunc          // ends the node's goroutines
+	run        func(func(context.Context)) // starts one
+	running    sync.WaitGroup
 }
 
 // Start brings a node up. When it returns without an error the node takes
@@ -61,7 +63,8 @@ func Start(ctx context.Context, c Config, o Options) (*Node, error) {
 	if o.Log == nil {
 		o.Log = slog.Default()
 	}
-	n := &Node{config: c, options: o, log: o.Log}
+	n := &Node{config: c, options: o, log: o.Log, again: make(chan struct{})}
+	n.startAgain = sync.OnceFunc(func() { close(n.again) })
 	n.warn()
 	var err error
 	if n.faults, err = openFaults(os.Getenv(faultsVariable)); err != nil {
@@ -127,6 +130,10 @@ func (n *Node) closeListeners() {
 	}
 }
 
+// Again is closed when the node has to be stopped and started again: it turns
+// from a broker by itself into a master, or from a master into a slave.
+func (n *Node) Again() <-chan struct{} { return n.again }
+
 // Addresses tells where the node listens.
 func (n *Node) Addresses() Addresses { return n.addresses }
 
@@ -187,7 +194,7 @@ func (n *Node) serveNameserver() error {
 // openShards brings the shards up side by side: each waits for its disk, and
 // for its peers.
 func (n *Node) openShards(ctx context.Context) error {
-	if n.config.Replication.Enabled {
+	if n.listeners.replication != nil {
 		if err := n.openNetwork(); err != nil {
 			return err
 		}

@@ -23,6 +23,7 @@ type replicas struct {
 
 	group      *replication.Group
 	authorizer broker.Authorizer // nil: everything is served
+	aside      func() []replication.Divergence
 	run        func(func(context.Context))
 	changing   atomic.Bool // one change at a time
 }
@@ -33,6 +34,13 @@ type groupView struct {
 	Term    uint64       `json:"term"`
 	Leader  string       `json:"leader"` // its name, empty for nobody
 	Members []memberView `json:"members"`
+	// Of a master and its slaves: how many slaves must have what is confirmed, and
+	// how many of those that count do.
+	MasterSlave  bool `json:"masterSlave"`
+	SlavesWanted int  `json:"slavesWanted"`
+	SlavesInSync int  `json:"slavesInSync"` // known to the master
+	// Divergent are the folders of frames that this node had and its master hadn't.
+	Divergent []string `json:"divergent"`
 }
 
 type memberView struct {
@@ -40,7 +48,9 @@ type memberView struct {
 	ID         string `json:"id"`
 	Address    string `json:"address"`
 	Service    string `json:"service"` // where clients reach it
+	Self       bool   `json:"self"`
 	Voter      bool   `json:"voter"`
+	InSync     bool   `json:"inSync"` // a slave that is waited for; known to the master
 	Leader     bool   `json:"leader"`
 	Match      uint64 `json:"match"`      // frame up to which it has the log; known to the leader
 	LagFrames  uint64 `json:"lagFrames"`  // known to the leader
@@ -51,7 +61,8 @@ type memberView struct {
 // Handle implements remoting.Handler.
 func (r *replicas) Handle(rt remoting.ReplyTo, cmd *remoting.Command) {
 	switch cmd.Code {
-	case remoting.RequestGetReplicas, remoting.RequestAddReplica, remoting.RequestRemoveReplica, remoting.RequestTransferLeadership:
+	case remoting.RequestGetReplicas, remoting.RequestAddReplica, remoting.RequestRemoveReplica, remoting.RequestTransferLeadership,
+		remoting.RequestPromoteReplica, remoting.RequestGetBrokerHAStatus:
 	default:
 		r.Handler.Handle(rt, cmd)
 		return
@@ -62,21 +73,25 @@ func (r *replicas) Handle(rt remoting.ReplyTo, cmd *remoting.Command) {
 			return
 		}
 	}
-	if cmd.Code == remoting.RequestGetReplicas {
+	switch cmd.Code {
+	case remoting.RequestGetReplicas:
 		r.show(rt)
-		return
+	case remoting.RequestGetBrokerHAStatus:
+		r.showStatus(rt)
+	default:
+		r.change(rt, cmd)
 	}
-	r.change(rt, cmd.Code, cmd.Text("peer"))
 }
 
 // change does what may take long beside the connection's requests.
-func (r *replicas) change(rt remoting.ReplyTo, code int32, which string) {
+func (r *replicas) change(rt remoting.ReplyTo, cmd *remoting.Command) {
+	code, which, force := cmd.Code, cmd.Text("peer"), cmd.Bool("force")
 	if !r.changing.CompareAndSwap(false, true) {
 		rt.Send(&remoting.Reply{Code: remoting.ResponseSystemBusy, Remark: "another change of the group is under way"})
 		return
 	}
 	r.run(func(ctx context.Context) {
-		err := r.carryOut(ctx, code, which)
+		err := r.carryOut(ctx, code, which, force)
 		r.changing.Store(false)
 		if err == nil {
 			r.show(rt)
@@ -90,7 +105,7 @@ func (r *replicas) change(rt remoting.ReplyTo, code int32, which string) {
 	})
 }
 
-func (r *replicas) carryOut(ctx context.Context, code int32, which string) (err error) {
+func (r *replicas) carryOut(ctx context.Context, code int32, which string, force bool) (err error) {
 	switch code {
 	case remoting.RequestAddReplica:
 		ctx, cancel := context.WithTimeout(ctx, joinTime)
@@ -100,6 +115,8 @@ func (r *replicas) carryOut(ctx context.Context, code int32, which string) (err 
 		_, err = r.group.RemovePeer(which)
 	case remoting.RequestTransferLeadership:
 		err = r.group.Transfer(which)
+	case remoting.RequestPromoteReplica:
+		err = r.group.Promote(ctx, force)
 	}
 	return err
 }
@@ -108,9 +125,13 @@ func (r *replicas) carryOut(ctx context.Context, code int32, which string) (err 
 func (r *replicas) show(rt remoting.ReplyTo) {
 	role := r.group.Role()
 	v := groupView{Leads: role.Leads, Term: uint64(role.Term), Leader: role.Leader.Name}
+	v.MasterSlave, v.SlavesWanted, v.SlavesInSync = r.group.Slaves()
+	for _, d := range r.aside() {
+		v.Divergent = append(v.Divergent, d.Name())
+	}
 	end, _, _ := r.group.Engine().Log().End()
 	for _, p := range r.group.Members() {
-		m := memberView{Name: p.Name, ID: p.ID, Address: p.Address, Service: p.Service, Voter: p.Voter,
+		m := memberView{Name: p.Name, ID: p.ID, Address: p.Address, Service: p.Service, Self: p.Self, Voter: p.Voter, InSync: p.InSync,
 			Leader: p.ID == role.Leader.ID, SilentMsec: -1}
 		if role.Leads {
 			m.Match, m.LagFrames, m.LagBytes = uint64(p.Match), uint64(end-min(end, p.Match)), p.Behind

@@ -33,7 +33,16 @@ type Replication struct {
 	FlushStall   time.Duration      // flushStallMs
 	CatchUpBytes int64              // maxHaTransferByteInSecond
 	ReturnDelay  time.Duration      // leaderReturnDelayMs; 0: never
-	Prefer       string             // the peer that leads while it can; "": any. It follows from the group
+	Kind         BrokerKind         // brokerRole
+	BrokerID     int                // brokerId
+	HAPort       int                // haListenPort; 0: BrokerPort + 1
+	HAIP         netip.Addr         // brokerIP2; invalid: that for clients
+	HAMaster     string             // haMasterAddress; "": the nameservers tell
+
+	InSyncReplicas int           // inSyncReplicas
+	CatchUpTime    time.Duration // haMaxTimeSlaveNotCatchup
+	ForceMaster    bool          // forceMaster
+	Prefer         string        // the peer that leads while it can; "": any. It follows from the group
 }
 
 // secretBytesMin is the shortest secret that is worth the name.
@@ -177,17 +186,21 @@ func (n *Node) clusterTLS() (server, client *tls.Config, err error) {
 // openGroup opens the shard's log as one of a group.
 func (s *shard) openGroup(ctx context.Context, o replication.GroupOptions) (commitlog.Recovery, error) {
 	r := &s.config.Replication
-	o.Name, o.Peers, o.Network = s.groupName(), r.Peers, s.node.network
+	o.Peers, o.Founder = r.Peers, r.Prefer
 	o.Self, _ = r.self()
-	o.Founder = r.Prefer
-	o.Service = s.client
+	o.Proposer.FlushTimeout = r.SlaveTimeout
+	return s.openReplicated(ctx, o)
+}
+
+// openReplicated opens a replica with what all kinds of groups have in common.
+func (s *shard) openReplicated(ctx context.Context, o replication.GroupOptions) (commitlog.Recovery, error) {
+	r := &s.config.Replication
+	o.Name, o.Network, o.Service = s.groupName(), s.node.network, s.client
 	o.Times = replication.Times{Heartbeat: r.Heartbeat, FlushStall: r.FlushStall}
 	o.CatchUpBytes, o.Log = r.CatchUpBytes, s.log
-	o.Proposer.FlushTimeout = r.SlaveTimeout
+	o.Mark = commitlog.Durable
 	if s.config.FlushDisk == AsyncFlush {
 		o.Mark = commitlog.Written
-	} else {
-		o.Mark = commitlog.Durable
 	}
 	group, recovery, err := replication.OpenGroup(ctx, o)
 	if err != nil {

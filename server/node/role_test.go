@@ -46,18 +46,6 @@ func TestAnOperatorsFileLosesOnlyWhatHasNoMeaningHere(t *testing.T) {
 	}
 }
 
-func TestAFileThatAsksForReplicasWhichAreNotThereIsRefused(t *testing.T) {
-	t.Parallel()
-	for name, wrong := range map[string]string{
-		"2m-2s-sync-broker-a.properties":    "brokerRole=SYNC_MASTER is not allowed: use ",
-		"2m-2s-async-broker-a-s.properties": "brokerRole=SLAVE is not allowed: use ",
-	} {
-		if _, err := LoadRole(BrokerRole, conf(name), []string{someNameserver}); err == nil || !strings.Contains(err.Error(), wrong) {
-			t.Errorf("%s: %v, want %q", name, err, wrong)
-		}
-	}
-}
-
 func TestABrokerAloneNeedsANameserver(t *testing.T) {
 	t.Setenv(nameserversVariable, "")
 	if _, err := LoadRole(BrokerRole, conf("broker.conf"), nil); err == nil || !strings.Contains(err.Error(), "namesrvAddr is missing") {

@@ -22,10 +22,10 @@ var settings = []setting{
 		func(c *Config) *string { return &c.ClusterName }),
 	text("brokerName", "broker-a", "Name of the broker in routes. Each broker of a cluster has its own; nodes of `clusterPeers` have the same.",
 		func(c *Config) *string { return &c.BrokerName }),
-	choice("brokerId", "0", "0 is the master. With `enableDLegerCommitLog` it follows from the node's role and `dLegerSelfId`.",
-		func(c *Config) *string { return &c.onlyTruth }, "0"),
-	choice("brokerRole", "ASYNC_MASTER", "This version runs no slaves; with `enableDLegerCommitLog` nodes settle who leads by themselves.",
-		func(c *Config) *string { return &c.onlyTruth }, "ASYNC_MASTER"),
+	integer("brokerId", "0", 0, 9999, "0 is the master, others are slaves of the master of the same `brokerName`. After a switch the roles are others: the log tells. With `enableDLegerCommitLog` it follows from the node's role and `dLegerSelfId`.",
+		func(c *Config) *int { return &c.Replication.BrokerID }),
+	choice("brokerRole", string(AsyncMaster), "SYNC_MASTER: a message is confirmed once `inSyncReplicas` have it. ASYNC_MASTER: once this broker has it. SLAVE: keeps a copy of the log of the master of the same `brokerName`. With `enableDLegerCommitLog` nodes settle who leads by themselves.",
+		func(c *Config) *BrokerKind { return &c.Replication.Kind }, SyncMaster, AsyncMaster, Slave),
 	integer("brokerPermission", "6", 0, 7, "What clients may do with this broker: 4 read, 2 write, 6 both.",
 		func(c *Config) *int { return &c.BrokerPermission }),
 	text("regionId", "DefaultRegion", "Region that is stored with each message.",
@@ -43,6 +43,10 @@ var settings = []setting{
 		func(c *Config) *int { return &c.BrokerPort }),
 	optionalIP("brokerIP1", "", "Address that clients are told. Empty: `bindAddress`, or this machine's first address where that is 0.0.0.0.",
 		func(c *Config) *netip.Addr { return &c.BrokerIP }),
+	integer("haListenPort", "0", 0, 65535, "Port for slaves. 0 is `listenPort + 1`. A broker with the role ASYNC_MASTER that nobody can reach but slaves that prove themselves takes them there, too.",
+		func(c *Config) *int { return &c.Replication.HAPort }),
+	optionalIP("brokerIP2", "", "Address that slaves are told. Empty: that which clients are told.",
+		func(c *Config) *netip.Addr { return &c.Replication.HAIP }),
 	boolean("allowAnonymous", "false", "Lets the server listen on other addresses than loopback although nobody has to prove who they are.",
 		func(c *Config) *bool { return &c.AllowAnonymous }),
 	duration("serverChannelMaxIdleTimeSeconds", "120", time.Second, 1, 86400, "Connections without traffic for so long are closed.",
@@ -199,11 +203,11 @@ var settings = []setting{
 		func(c *Config) *string { return &c.Replication.ClusterSelf }),
 	duration("leaderReturnDelayMs", "30000", time.Millisecond, 0, 86_400_000, "With `clusterPeers`: a group is given back to its own node when that has had all of the log for so long. 0: never.",
 		func(c *Config) *time.Duration { return &c.Replication.ReturnDelay }),
-	secret("clusterSecret", "What the nodes of the group prove to each other that they know, the same on all of them. Needed where `clusterPeers` or `dLegerPeers` has addresses of other machines, or `clusterTls`.",
+	secret("clusterSecret", "What the nodes of a group, or master and slaves, prove to each other that they know, the same on all of them. Needed where master and slave are on different machines, where `clusterPeers` or `dLegerPeers` has addresses of other machines, or `clusterTls`.",
 		func(c *Config) *string { return &c.Replication.Secret }),
 	boolean("clusterTls", "false", "Encrypts replication. Nodes show each other `tls.server.certPath`, signed by `tls.server.trustCertPath`.",
 		func(c *Config) *bool { return &c.Replication.TLS }),
-	duration("slaveTimeout", "5000", time.Millisecond, 1, 600_000, "In a group: a send that no majority has after so long is answered with FLUSH_SLAVE_TIMEOUT. It is stored on this node.",
+	duration("slaveTimeout", "5000", time.Millisecond, 1, 600_000, "A send that slaves, or in a group the majority, don't have after so long is answered with FLUSH_SLAVE_TIMEOUT. It is stored on this node.",
 		func(c *Config) *time.Duration { return &c.Replication.SlaveTimeout }),
 	duration("electionTimeoutMs", "500", time.Millisecond, 50, 60_000, "In a group: after so long without a sign of the leader the others elect another, after twice as long at the latest.",
 		func(c *Config) *time.Duration { return &c.Replication.Heartbeat }),
@@ -212,8 +216,15 @@ var settings = []setting{
 	bytesOf("maxHaTransferByteInSecond", "104857600", "In a group: bytes a second that a replica is sent at most which is far behind, so that it doesn't take the disk and the network from clients. 0: no limit.",
 		func(c *Config) *int64 { return &c.Replication.CatchUpBytes }),
 	refusedFor("enableControllerMode", "There is no controller: for automatic failover use `enableDLegerCommitLog`."),
+	integer("inSyncReplicas", "2", 1, 16, "With SYNC_MASTER, and on a slave for when it is made the master: how many brokers must have a message before it is confirmed and consumers see it, the master among them. 1 waits for no slave.",
+		func(c *Config) *int { return &c.Replication.InSyncReplicas }),
+	duration("haMaxTimeSlaveNotCatchup", "15000", time.Millisecond, 1000, 600_000, "A slave that hasn't seen the end of the log for so long isn't waited for until it has caught up.",
+		func(c *Config) *time.Duration { return &c.Replication.CatchUpTime }),
+	optional("haMasterAddress", "", "On a slave: host:port of its master's `haListenPort`. Empty: the nameservers tell.",
+		func(c *Config) *string { return &c.Replication.HAMaster }),
+	boolean("forceMaster", "false", "A broker that was the master serves at once after a start, without having asked its slaves and the nameservers whether there is another master by now. For one start, when those are gone; otherwise two may serve.",
+		func(c *Config) *bool { return &c.Replication.ForceMaster }),
 	onlyOne("totalReplicas"),
-	onlyOne("inSyncReplicas"),
 	onlyOne("minInSyncReplicas"),
 }
 
@@ -222,7 +233,7 @@ func refusedFor(name, doc string) setting {
 }
 
 func onlyOne(name string) setting {
-	return choice(name, "1", "There are no slaves in this version: for several copies use `enableDLegerCommitLog`.",
+	return choice(name, "1", "It belongs to RocketMQ's controller, which there is none of: see `inSyncReplicas`.",
 		func(c *Config) *string { return &c.onlyTruth }, "1")
 }
 

@@ -42,6 +42,7 @@ type shard struct {
 	leads                  *leadership             // nil while it doesn't lead; keepRole's
 	hasRole                chan struct{}           // closed when the nameservers are told
 	roleKnown              sync.Once
+	forced                 chan struct{} // gets an element when an administrator has it lead whoever else may
 
 	permission atomic.Int32 // what clients may do with the broker
 
@@ -59,7 +60,7 @@ type namedServer struct {
 
 // newShard prepares a broker with its own configuration.
 func newShard(n *Node, c Config) *shard {
-	s := &shard{node: n, config: c, log: n.log, metrics: newMeters(), hasRole: make(chan struct{})}
+	s := &shard{node: n, config: c, log: n.log, metrics: newMeters(), hasRole: make(chan struct{}), forced: make(chan struct{}, 1)}
 	if c.severalShards() {
 		s.log = n.log.With("broker", c.BrokerName)
 		s.metrics.label = fmt.Sprintf("broker=%q", c.BrokerName)
@@ -162,7 +163,7 @@ func (s *shard) serveRole(ctx context.Context) error {
 func (s *shard) openGates() {
 	var h remoting.Handler = s.broker
 	if s.group != nil {
-		h = &replicas{Handler: s.forward, group: s.group, authorizer: s.node.authorizer(), run: s.run}
+		h = &replicas{Handler: s.forward, group: s.group, authorizer: s.node.authorizer(), run: s.run, aside: s.aside}
 	}
 	if s.config.Replication.Prefer != "" {
 		h = &groupGate{Handler: h, shard: s}
@@ -201,7 +202,7 @@ func (s *shard) startRegistrar(id, term int64) error {
 		Nameservers: nameservers, Period: s.config.RegistrationPeriod, Log: n.log,
 		Topics: registeredTopics{table: s.broker, startedMillis: n.faults.nowMillis()},
 		Broker: nameserver.Broker{Cluster: s.config.ClusterName, Name: s.config.BrokerName, ID: id, Term: term,
-			Address: s.client, HAAddress: s.highAvailability()},
+			Address: s.client, HAAddress: s.haAddress()},
 	})
 	s.metrics.observeRegistrar(s.registrar)
 	return nil
@@ -218,20 +219,11 @@ func (s *shard) awaitRoute(ctx context.Context) error {
 	return s.registrar.Await(ctx)
 }
 
-// highAvailability is where RocketMQ's slaves would connect; nothing listens
-// there, but registrations have the field.
-func (s *shard) highAvailability() string {
-	client, err := netip.ParseAddrPort(s.client)
-	if err != nil {
-		panic("BUG: the address that clients are told is none: " + s.client)
-	}
-	return netip.AddrPortFrom(client.Addr(), client.Port()+haPortDistance).String()
-}
-
 // handOver gives leadership to another node, where there is one to take it, while
-// clients are still served: they are passed on to it.
+// clients are still served: they are passed on to it. A slave takes a master's
+// place only when an administrator says so.
 func (s *shard) handOver() {
-	if s.group == nil || !s.serving() || !s.group.Role().Leads || len(s.group.Members()) < 2 {
+	if s.group == nil || !s.serving() || !s.group.Role().Leads || len(s.group.Members()) < 2 || !s.config.Replication.Enabled {
 		return
 	}
 	if err := s.group.Transfer(""); err != nil {

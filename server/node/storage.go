@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"errors"
 	"io"
 	"net/netip"
 	"os"
@@ -67,6 +68,7 @@ func (s *shard) openLog(ctx context.Context) error {
 	s.metrics.observeEngine(s.replica.Engine())
 	s.metrics.add(func(w io.Writer) { writeLogMetrics(w, s.replica.Engine(), d) })
 	s.metrics.add(s.replica.WriteMetrics)
+	s.metrics.add(s.writeSlaveMetrics)
 	return nil
 }
 
@@ -85,12 +87,21 @@ func (s *shard) openReplica(ctx context.Context, d disk.Disk) (commitlog.Recover
 	if s.config.Replication.Enabled {
 		return s.openGroup(ctx, replication.GroupOptions{Engine: s.engineOptions(d), Proposer: proposer})
 	}
+	together := replication.GroupOptions{Engine: s.engineOptions(d), Proposer: proposer}
+	if s.config.Replication.Kind != AsyncMaster || s.slavesAwaited() {
+		return s.openMasterSlave(ctx, together)
+	}
 	single, recovery, err := replication.OpenSingle(replication.SingleOptions{
 		Address: s.address.String(), Engine: s.engineOptions(d), Proposer: proposer})
-	if err == nil {
-		s.replica = single
+	if errors.Is(err, replication.ErrHasSlaves) {
+		return s.openMasterSlave(ctx, together)
 	}
-	return recovery, err
+	if err != nil {
+		return recovery, err
+	}
+	s.replica = single
+	s.awaitSlaves(single.Engine().Log().Meta())
+	return recovery, nil
 }
 
 func (s *shard) engineOptions(d disk.Disk) engine.Options {

@@ -115,6 +115,7 @@ const (
 	RequestAddReplica         int32 = 20011
 	RequestRemoveReplica      int32 = 20012
 	RequestTransferLeadership int32 = 20013
+	RequestPromoteReplica     int32 = 20014
 
 	RequestForward int32 = 20020
 

@@ -22,6 +22,11 @@ type replicaGroup struct {
 	Term    uint64    `json:"term"`
 	Leader  string    `json:"leader"`
 	Members []replica `json:"members"`
+	// Of a master and its slaves.
+	MasterSlave  bool     `json:"masterSlave,omitempty"`
+	SlavesWanted int      `json:"slavesWanted,omitempty"`
+	SlavesInSync int      `json:"slavesInSync,omitempty"`
+	Divergent    []string `json:"divergent,omitempty"` // put aside at the broker that was asked
 	// Problems say in a sentence what is wrong, and what helps.
 	Problems []string `json:"problems,omitempty"`
 }
@@ -31,7 +36,9 @@ type replica struct {
 	ID         string `json:"id"`
 	Address    string `json:"address"`
 	Service    string `json:"service"`
+	Self       bool   `json:"self"`
 	Voter      bool   `json:"voter"`
+	InSync     bool   `json:"inSync"`
 	Leader     bool   `json:"leader"`
 	Match      uint64 `json:"match"`
 	LagFrames  uint64 `json:"lagFrames"`
@@ -59,6 +66,10 @@ func askGroup(ctx context.Context, c *client.Cluster, b *client.Broker) *replica
 	return nil
 }
 
+func (g *replicaGroup) say(format string, args ...any) {
+	g.Problems = append(g.Problems, fmt.Sprintf(format, args...))
+}
+
 // diagnose finds what keeps sends from being confirmed, or soon may. Where there
 // are several groups a command has to name the one that is meant.
 func (g *replicaGroup) diagnose(several bool) {
@@ -66,7 +77,11 @@ func (g *replicaGroup) diagnose(several bool) {
 	if several {
 		which = " --name " + g.Broker
 	}
-	say := func(format string, args ...any) { g.Problems = append(g.Problems, fmt.Sprintf(format, args...)) }
+	if g.MasterSlave {
+		g.diagnoseSlaves(which)
+		return
+	}
+	say := g.say
 	if g.Leader == "" {
 		say("no leader: a majority of the voters must be running and reach each other; nothing is stored until then")
 		return
@@ -113,6 +128,12 @@ func (g *replicaGroup) table(w *tabwriter.Writer) {
 		m := &g.Members[i]
 		role := "follower"
 		switch {
+		case g.MasterSlave && m.Leader:
+			role = "master"
+		case g.MasterSlave && (m.InSync || !g.Leads):
+			role = "slave"
+		case g.MasterSlave:
+			role = "slave, not in sync"
 		case m.Leader:
 			role = "leader"
 		case !m.Voter:
@@ -149,6 +170,7 @@ func (o *options) groupCommands() []*cobra.Command {
 	return []*cobra.Command{
 		command("add-peer HOST:PORT", "Add a node to a replicated group, by its address for replication", cobra.ExactArgs(1), remoting.RequestAddReplica),
 		command("remove-peer NAME|HOST:PORT", "Remove a node from a replicated group", cobra.ExactArgs(1), remoting.RequestRemoveReplica),
+		o.promoteCommand(),
 		command("transfer [NAME]", "Give the leadership of a replicated group to another node", cobra.MaximumNArgs(1), remoting.RequestTransferLeadership),
 	}
 }

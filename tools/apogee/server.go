@@ -80,17 +80,32 @@ func newLogger(w io.Writer, format, levelName string) (*slog.Logger, error) {
 	return nil, fmt.Errorf("--log-format %q is not allowed: use text or json", format)
 }
 
-// serve runs a node until the context ends, then stops it in order.
+// serve runs a node until the context ends, then stops it in order. A node whose
+// part in replication changes is stopped and started again.
 func serve(ctx context.Context, config node.Config, log *slog.Logger) error {
 	log.Info("apogee", "version", versionText(), "pid", os.Getpid())
+	for {
+		again, err := serveOnce(ctx, config, log)
+		if !again || err != nil {
+			return err
+		}
+	}
+}
+
+func serveOnce(ctx context.Context, config node.Config, log *slog.Logger) (again bool, err error) {
 	n, err := node.Start(ctx, config, node.Options{Version: versionText(), Log: log, Fatal: func(err error) {
 		log.Error("the log can't be written any more: ending without another write", "cause", err)
 		os.Exit(1)
 	}})
 	if err != nil {
-		return err
+		return false, err
 	}
-	<-ctx.Done()
-	log.Info("stopping; a second signal ends the process at once")
-	return n.Stop(context.WithoutCancel(ctx))
+	select {
+	case <-ctx.Done():
+		log.Info("stopping; a second signal ends the process at once")
+	case <-n.Again():
+		log.Info("stopping, to start again")
+		again = true
+	}
+	return again, n.Stop(context.WithoutCancel(ctx))
 }
