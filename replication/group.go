@@ -361,7 +361,7 @@ func (g *Group) Close() error {
 
 // handOff gives leadership to another, if there is one to take it.
 func (g *Group) handOff() {
-	if len(g.raft.GetConfiguration().Configuration().Servers) < 2 {
+	if g.options.MasterSlave != nil || len(g.raft.GetConfiguration().Configuration().Servers) < 2 {
 		return
 	}
 	if err := g.raft.LeadershipTransfer().Error(); err != nil {

@@ -18,7 +18,7 @@ const (
 )
 
 // List holds every mutation that the tests must catch.
-var List = slices.Concat(commitlogList, logStoreList, groupList, transactionList, trackList, judgeList, repairList)
+var List = slices.Concat(commitlogList, logStoreList, groupList, transactionList, trackList, judgeList, repairList, slaveList)
 
 var commitlogList = []Mutation{
 	{
