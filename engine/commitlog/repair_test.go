@@ -264,24 +264,36 @@ func TestADamageThatNoCopyCanRepairFailsTheReadAlone(t *testing.T) {
 }
 
 // liar gives frames that are whole, and not those that were there.
-type liar struct{ frame []byte }
+type liar [][]byte
 
 func (liar) Name() string { return "liar" }
 
-func (l liar) Frames(_, _ event.Index, take func([]byte) error) error { return take(l.frame) }
+func (l liar) Frames(_, _ event.Index, take func([]byte) error) error {
+	for _, frame := range l {
+		if err := take(frame); err != nil {
+			return err
+		}
+	}
+	return nil
+}
 
 func TestAFrameThatDoesNotFitBetweenItsNeighboursIsNotTaken(t *testing.T) {
 	t.Parallel()
 	w := newTwins(t, mixedSizes)
 	w.spoil(t, 7, 0, 100)
+	w.spoil(t, 8, 0, 100)
 	w.open(t)
+	behind, err := w.good.CopyFrame(w.at[8].Index, nil) // the right one behind the wrong one
+	if err != nil {
+		t.Fatal(err)
+	}
 	h := w.at[7].Header
 	other := encoded(w.l.Seed(), 1000, mixedSizes(7))
 	h.DataCRC = sumOf(FrameEvents, other, w.l.Seed())
 	frame := make([]byte, headerBytes)
 	h.put(frame, w.l.Seed())
-	w.l.opts.Copies = func() []Copy { return []Copy{liar{append(frame[:sharedHeaderBytes], other...)}} }
-	err := w.l.NewReader().Frame(w.at[7].Index, func(Frame) error { return nil })
+	w.l.opts.Copies = func() []Copy { return []Copy{liar{append(frame[:sharedHeaderBytes], other...), behind}} }
+	err = w.l.NewReader().Frame(w.at[7].Index, func(Frame) error { return nil })
 	if !errors.Is(err, ErrCorrupt) || w.l.Stats().Repaired != 0 {
 		t.Fatalf("a frame that nobody had stored: %v", err)
 	}
