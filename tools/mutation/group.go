@@ -33,4 +33,11 @@ var groupList = []Mutation{
 		New:  "	p.early++\n	_ = early\n	p.committed(engine.Marks{Committed: p.log.Marks().Appended})\n",
 		Test: groupTests, Run: "AStaleLeader|AFollowerConfirmsOnly",
 	},
+	{
+		Name: "a checkpoint is installed, and what is applied next comes from before it",
+		File: "engine/install.go",
+		Old:  "	e.cursor = e.log.CursorFrom(at.index + 1)\n",
+		New:  "",
+		Test: groupTests, Run: "AReplicaThatIsFarBehind|ANewReplica",
+	},
 }
