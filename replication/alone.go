@@ -19,8 +19,8 @@ import (
 var ErrInGroup = errors.New("the node is in a group with others")
 
 // ErrHasSlaves says that others get this log, so that it is a master's, or a
-// slave's.
-var ErrHasSlaves = errors.New("the log has slaves")
+// slave's. It is an ErrInGroup.
+var ErrHasSlaves = fmt.Errorf("%w: the log has slaves, or is a slave's", ErrInGroup)
 
 // takeover makes a single node the leader of a log that may have been in a
 // group.

@@ -150,10 +150,8 @@ func TestALogThatWasNeverInAGroupGoesOnInItsTerm(t *testing.T) {
 func TestTheLastVoterOfAGroupLivesAloneInATermOfItsOwn(t *testing.T) {
 	t.Parallel()
 	m := newMember(t)
-	slave := voter("slave")
-	slave.Suffrage = raft.Nonvoter
 	m.inGroup(voter(m.id()), voter("other"))
-	m.inGroup(slave, voter(m.id()))
+	m.inGroup(voter(m.id()))
 	for _, want := range []uint64{8, 9} {
 		s := m.alone()
 		m.disk = m.disk.Crash() // before it proposes
@@ -198,6 +196,26 @@ func TestANodeWhoseGroupHasOtherVotersIsNotOpenedAlone(t *testing.T) {
 			}
 			if now := listed(t, m.disk); len(now) != len(names) {
 				t.Errorf("the refusal has left files: %q, before %q", now, names)
+			}
+		})
+	}
+}
+
+func TestTheLogOfAMasterOrASlaveIsNotOpenedAlone(t *testing.T) {
+	t.Parallel()
+	for name, master := range map[string]bool{"master": true, "slave": false} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			m := newMember(t)
+			self, other := voter(m.id()), voter("other")
+			if master {
+				other.Suffrage = raft.Nonvoter
+			} else {
+				self.Suffrage = raft.Nonvoter
+			}
+			m.inGroup(other, self)
+			if _, _, err := OpenSingle(m.options()); !errors.Is(err, ErrHasSlaves) {
+				t.Errorf("opened alone: %v", err)
 			}
 		})
 	}

@@ -24,6 +24,9 @@ type Options struct {
 	PID       int           // of the broker, to measure its CPU time; 0 for none
 	Group     string
 	Progress  func(string)
+	// Enough ends the sending before the time is over, when it is closed; nil: it
+	// isn't.
+	Enough <-chan struct{}
 }
 
 const (

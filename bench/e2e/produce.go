@@ -27,6 +27,7 @@ type producer struct {
 
 	mu     sync.Mutex // answers come on the connection's goroutine
 	sent   *hdrhistogram.Histogram
+	due    int64 // measured messages that were sent, or could not be
 	stored int64
 	errors int64
 	first  string
@@ -50,11 +51,15 @@ func (p *producer) produce(ctx context.Context) error {
 			}
 			sleep(min(at-now, sleepMax))
 		}
+		if p.run.enough() {
+			break
+		}
 		p.fill(&request, number, at)
 		if err := p.send(ctx, &request, at); err != nil {
 			return fmt.Errorf("send message %d: %w", number, err)
 		}
 		if p.run.counts(at) {
+			p.due++
 			if err := load.Record(p.late, p.run.now()-at); err != nil {
 				return err
 			}

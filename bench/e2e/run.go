@@ -38,6 +38,15 @@ func (r *run) now() time.Duration { return time.Since(r.base) }
 // counts reports whether a message that is due then is measured.
 func (r *run) counts(at time.Duration) bool { return at >= r.options.Warmup }
 
+func (r *run) enough() bool {
+	select {
+	case <-r.options.Enough:
+		return true
+	default:
+		return false
+	}
+}
+
 // Run measures all rates, one after the other. Canceling ctx ends it with an
 // error.
 func Run(ctx context.Context, o Options) (*Results, error) {
@@ -95,7 +104,7 @@ func measure(parent context.Context, o *Options, rate int) (*Sample, error) {
 	defer stop()
 	ended := make(chan error, 1)
 	go func() { ended <- sending.Wait() }()
-	err = errors.Join(r.watch(ctx, consumers, ended), parent.Err())
+	err = errors.Join(r.watch(ctx, producers, consumers, ended), parent.Err())
 	r.over.Store(true)
 	if err != nil {
 		cancel()
@@ -169,11 +178,11 @@ func ends(ctx context.Context, o *Options, c *remoting.Client) ([]int64, error) 
 }
 
 // watch waits until all has been sent, and then for what is still under way.
-func (r *run) watch(ctx context.Context, consumers []*consumer, sent <-chan error) error {
+func (r *run) watch(ctx context.Context, producers []*producer, consumers []*consumer, sent <-chan error) error {
 	tick, report := time.NewTicker(restInterval), time.NewTicker(progressEvery)
 	defer tick.Stop()
 	defer report.Stop()
-	want := int64(r.measured())
+	want := int64(r.measured()) // at most
 	rest := time.Duration(-1) // when the wait for the rest is over; -1 while sending
 	for {
 		var arrived int64
@@ -192,7 +201,10 @@ func (r *run) watch(ctx context.Context, consumers []*consumer, sent <-chan erro
 			if err != nil {
 				return err
 			}
-			rest, sent = r.now()+r.options.Rest, nil
+			rest, sent, want = r.now()+r.options.Rest, nil, 0
+			for _, p := range producers {
+				want += p.stored // all answers are there
+			}
 		case <-ctx.Done():
 			if _, err := firstProblem(consumers); err != nil {
 				return err
@@ -225,12 +237,13 @@ func (r *run) measured() int {
 
 // sum puts together what all connections have counted.
 func (r *run) sum(producers []*producer, consumers []*consumer, cpu time.Duration) *Sample {
-	s := &Sample{Rate: r.rate, Due: r.measured(), Took: r.now()}
+	s := &Sample{Rate: r.rate, Took: r.now()}
 	sent, late, took := load.NewHistogram(), load.NewHistogram(), load.NewHistogram()
 	for _, p := range producers {
 		p.mu.Lock()
 		sent.Merge(p.sent)
 		late.Merge(p.late)
+		s.Due += int(p.due)
 		s.Stored += p.stored
 		if s.Errors += p.errors; s.FirstError == "" {
 			s.FirstError = p.first
