@@ -12,7 +12,7 @@ CHAOS     = bin/apogee-chaos
 VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 
 .DEFAULT_GOAL := help
-.PHONY: $(CHAOS) help build run test race posix check crash sim chaos failover mutations fuzz bench baseline e2e-java interop cover clean
+.PHONY: $(CHAOS) help build run test race posix check crash sim chaos failover join mutations fuzz bench baseline e2e-java interop cover clean
 
 help: ## show the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -54,6 +54,9 @@ chaos: $(CHAOS) ## break TOPOLOGY (single, group, cluster) for SECS (60) by SEED
 
 failover: $(CHAOS) ## measure how long producers wait when a node dies or leadership moves; an hour
 	$(CHAOS) failover --document docs/BENCHMARKS.md
+
+join: $(CHAOS) ## measure how fast an empty replica gets 5 GiB under load, and its restart; some minutes
+	$(CHAOS) join
 
 mutations: ## break the durability code on purpose, by ONLY (a pattern of names); the tests must notice
 	$(GO) test -count=1 -timeout 120m -v -run TestEveryMutationIsCaught ./tools/mutation -mutations -mutations.only '$(ONLY)'

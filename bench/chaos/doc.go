@@ -23,6 +23,11 @@
 // what each process stores on. Processes run at their own pace, so a seed
 // repeats the plan of a run and not each interleaving.
 //
+// # Measurements
+//
+// Failover measures how long producers wait when a node is lost, Join how long a
+// group takes to give its log to a new node, and what that costs producers.
+//
 // # Who owns what
 //
 // One goroutine walks the schedule and is the only one that touches the

@@ -87,6 +87,24 @@ func TestEveryMessageIsDeliveredOnceAndMeasured(t *testing.T) {
 	}
 }
 
+func TestALoadThatIsEndedEarlyCountsWhatWasSent(t *testing.T) {
+	t.Parallel()
+	o := short(startNode(t))
+	o.Rates, o.Duration = []int{500}, time.Hour
+	enough := make(chan struct{})
+	o.Enough = enough
+	timer := time.AfterFunc(500*time.Millisecond, func() { close(enough) })
+	defer timer.Stop()
+	r, err := Run(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := r.Samples[0]
+	if s.Due == 0 || s.Due > 100_000 || s.Stored != int64(s.Due) || s.Delivered != s.Stored || s.Missing != 0 || s.PerSecond < 1 {
+		t.Errorf("%+v", s)
+	}
+}
+
 // TestAStallIsCountedForEveryMessageThatItDelays: half a second of messages
 // was due half a second ago. A generator that omits would show one slow
 // message, or none.

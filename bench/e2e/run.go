@@ -29,7 +29,8 @@ type run struct {
 	messages int
 	id       uint64
 	base     time.Time
-	over     atomic.Bool // answers don't count any more
+	sent     time.Duration // when all had been sent and answered
+	over     atomic.Bool   // answers don't count any more
 	failed   context.CancelFunc
 }
 
@@ -183,7 +184,7 @@ func (r *run) watch(ctx context.Context, producers []*producer, consumers []*con
 	defer tick.Stop()
 	defer report.Stop()
 	want := int64(r.measured()) // at most
-	rest := time.Duration(-1) // when the wait for the rest is over; -1 while sending
+	rest := time.Duration(-1)   // when the wait for the rest is over; -1 while sending
 	for {
 		var arrived int64
 		for _, c := range consumers {
@@ -201,7 +202,8 @@ func (r *run) watch(ctx context.Context, producers []*producer, consumers []*con
 			if err != nil {
 				return err
 			}
-			rest, sent, want = r.now()+r.options.Rest, nil, 0
+			r.sent = r.now()
+			rest, sent, want = r.sent+r.options.Rest, nil, 0
 			for _, p := range producers {
 				want += p.stored // all answers are there
 			}
@@ -260,8 +262,8 @@ func (r *run) sum(producers []*producer, consumers []*consumer, cpu time.Duratio
 	s.Missing = max(0, s.Stored-s.Delivered)
 	s.EndToEnd, s.Send, s.Lateness = load.Percentiles(took), load.Percentiles(sent), load.Percentiles(late)
 	// What is delivered after the last message was due lengthens the time.
-	last := max(s.Took-r.options.Warmup, r.options.Duration)
+	last := max(s.Took-r.options.Warmup, min(r.options.Duration, r.sent-r.options.Warmup))
 	s.PerSecond = float64(s.Delivered) / last.Seconds()
-	s.ServerCPU = cpu.Seconds() * 1e6 / float64(max(1, r.messages))
+	s.ServerCPU = cpu.Seconds() * 1e6 / max(1, float64(r.messages)*min(1, r.sent.Seconds()/(r.options.Warmup+r.options.Duration).Seconds()))
 	return s
 }

@@ -24,7 +24,7 @@ func main() {
 		SilenceErrors: true,
 	}
 	root.CompletionOptions.HiddenDefaultCmd = true
-	root.AddCommand(chaos.Command(), chaos.FailoverCommand())
+	root.AddCommand(chaos.Command(), chaos.FailoverCommand(), chaos.JoinCommand())
 	err := root.ExecuteContext(ctx)
 	cancel()
 	if err != nil {

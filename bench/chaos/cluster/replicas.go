@@ -23,6 +23,7 @@ type Member struct {
 	Name      string `json:"name"`
 	Address   string `json:"address"` // for replication
 	Voter     bool   `json:"voter"`
+	Match     uint64 `json:"match"`     // the last frame that it has; known to the leader
 	LagFrames uint64 `json:"lagFrames"` // known to the leader
 }
 
@@ -64,7 +65,7 @@ func (n *Node) View(ctx context.Context, broker int) (View, error) {
 // Leader waits for a node that leads a broker's group.
 func (c *Cluster) Leader(ctx context.Context, broker int) (*Node, error) {
 	var found *Node
-	err := c.await(ctx, fmt.Sprintf("a leader of broker %d", broker), func(ctx context.Context) bool {
+	err := await(ctx, fmt.Sprintf("a leader of broker %d", broker), leaderTime, func(ctx context.Context) bool {
 		for _, n := range c.nodes {
 			if v, err := n.View(ctx, broker); err == nil && v.Leads {
 				found = n
@@ -79,7 +80,7 @@ func (c *Cluster) Leader(ctx context.Context, broker int) (*Node, error) {
 // AwaitWhole waits until each member of a broker's group has all that its
 // leader has. All nodes must run and be members.
 func (c *Cluster) AwaitWhole(ctx context.Context, broker int) error {
-	return c.await(ctx, fmt.Sprintf("all replicas of broker %d", broker), func(ctx context.Context) bool {
+	return await(ctx, fmt.Sprintf("all replicas of broker %d", broker), leaderTime, func(ctx context.Context) bool {
 		leader, err := c.Leader(ctx, broker)
 		if err != nil {
 			return false
@@ -95,14 +96,14 @@ func (c *Cluster) AwaitWhole(ctx context.Context, broker int) error {
 
 // AwaitAlone waits until a node knows no leader of a broker's group.
 func (c *Cluster) AwaitAlone(ctx context.Context, n *Node, broker int) error {
-	return c.await(ctx, fmt.Sprintf("node %d to be without a leader", n.index), func(ctx context.Context) bool {
+	return await(ctx, fmt.Sprintf("node %d to be without a leader", n.index), leaderTime, func(ctx context.Context) bool {
 		v, err := n.View(ctx, broker)
 		return err == nil && v.Leader == ""
 	})
 }
 
-func (c *Cluster) await(ctx context.Context, what string, is func(context.Context) bool) error {
-	ctx, cancel := context.WithTimeoutCause(ctx, leaderTime, fmt.Errorf("waited for %s for %v", what, leaderTime))
+func await(ctx context.Context, what string, limit time.Duration, is func(context.Context) bool) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, limit, fmt.Errorf("waited for %s for %v", what, limit))
 	defer cancel()
 	again := time.NewTicker(leaderPoll)
 	defer again.Stop()
@@ -118,20 +119,25 @@ func (c *Cluster) await(ctx context.Context, what string, is func(context.Contex
 
 // Transfer gives the leadership of a broker's group to a node.
 func (c *Cluster) Transfer(ctx context.Context, broker int, to *Node) error {
-	return c.change(ctx, broker, remoting.RequestTransferLeadership, to.Name())
+	return c.change(ctx, broker, remoting.RequestTransferLeadership, to.Name(), changeTime)
 }
 
 // Remove takes a node out of a broker's group.
 func (c *Cluster) Remove(ctx context.Context, broker int, n *Node) error {
-	return c.change(ctx, broker, remoting.RequestRemoveReplica, n.Peer())
+	return c.change(ctx, broker, remoting.RequestRemoveReplica, n.Peer(), changeTime)
 }
 
 // Add makes a node that runs a member of a broker's group. It tries again
 // while the node isn't ready for that.
 func (c *Cluster) Add(ctx context.Context, broker int, n *Node) error {
+	return c.AddWithin(ctx, broker, n, leaderTime)
+}
+
+// AddWithin is Add for a node that may take longer to catch up.
+func (c *Cluster) AddWithin(ctx context.Context, broker int, n *Node, limit time.Duration) error {
 	var last error
-	err := c.await(ctx, fmt.Sprintf("node %d to become a member", n.index), func(ctx context.Context) bool {
-		last = c.change(ctx, broker, remoting.RequestAddReplica, n.Peer())
+	err := await(ctx, fmt.Sprintf("node %d to become a member", n.index), limit, func(ctx context.Context) bool {
+		last = c.change(ctx, broker, remoting.RequestAddReplica, n.Peer(), limit)
 		return last == nil
 	})
 	if err != nil {
@@ -140,11 +146,11 @@ func (c *Cluster) Add(ctx context.Context, broker int, n *Node) error {
 	return nil
 }
 
-func (c *Cluster) change(ctx context.Context, broker int, code int32, peer string) error {
+func (c *Cluster) change(ctx context.Context, broker int, code int32, peer string, limit time.Duration) error {
 	leader, err := c.Leader(ctx, broker)
 	if err != nil {
 		return err
 	}
-	_, err = leader.request(ctx, broker, code, peer, changeTime)
+	_, err = leader.request(ctx, broker, code, peer, limit)
 	return err
 }
