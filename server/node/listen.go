@@ -37,11 +37,10 @@ func listen(c *Config) (l listeners, err error) {
 			return l, fmt.Errorf("listen on this node's address of %s: %w; choose another port or stop what uses it", peersKey, err)
 		}
 	}
-	if err := l.listenForSlaves(c); err != nil {
+	if l.admin, err = open("adminListenPort", c.AdminBindAddress, c.AdminPort); err != nil {
 		return l, err
 	}
-	l.admin, err = open("adminListenPort", c.AdminBindAddress, c.AdminPort)
-	return l, err
+	return l, l.listenForSlaves(c) // last: it may take a port that is left over
 }
 
 func open(key string, address netip.Addr, port int) (net.Listener, error) {

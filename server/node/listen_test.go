@@ -1,6 +1,7 @@
 package node
 
 import (
+	"fmt"
 	"net"
 	"net/netip"
 	"testing"
@@ -49,5 +50,24 @@ func TestAnOwnListenerOnAllAddressesIsReachedOnLoopback(t *testing.T) {
 		if got := reachableHere(netip.MustParseAddrPort(bound)); got.String() != want {
 			t.Errorf("%s: got %v, want %s", bound, got, want)
 		}
+	}
+}
+
+func TestAPortThatSettingsNameIsNotTakenForSlaves(t *testing.T) {
+	t.Parallel()
+	held, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	port := held.Addr().(*net.TCPAddr).Port
+	_ = held.Close()
+	c, err := Load("", []string{fmt.Sprint("listenPort=", port-1), fmt.Sprint("adminListenPort=", port), "namesrvListenPort=0"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := listen(&c)
+	defer l.close()
+	if err != nil || l.replication != nil {
+		t.Errorf("%v; a port for slaves: %v", err, l.replication)
 	}
 }
