@@ -61,9 +61,12 @@ func TestDelayedMessagesAreDeliveredOnceOverKills(t *testing.T) {
 	if ranElsewhere(t) {
 		return
 	}
+	delayedOverCrashes(t, alone(t, append(crashSettings("SYNC_FLUSH"), "messageDelayLevel=1s 2s")...))
+}
+
+func delayedOverCrashes(t *testing.T, s world) {
 	plan := killPlan(t)
-	s := startServer(t, append(crashSettings("SYNC_FLUSH"), "messageDelayLevel=1s 2s")...)
-	p := newProducer(t, s)
+	p := newProducer(t, s.server)
 	sendAll(t, p, primitive.NewMessage("kills", []byte("first")))
 	const count, wait, level = 200, 2 * time.Second, 2
 	bodies := numbered("delayed", count)
@@ -75,13 +78,11 @@ func TestDelayedMessagesAreDeliveredOnceOverKills(t *testing.T) {
 			sendAll(t, p, primitive.NewMessage("kills", []byte(body)).WithDelayTimeLevel(level))
 		}
 	}
-	s.kill()
-	s.restart()
+	s.crash(t)
 	// What comes due is delivered while the server dies again.
 	await(t, "the time", time.After(time.Until(due)+time.Duration(plan.IntN(30))*time.Millisecond))
-	s.kill()
-	s.restart()
-	in := newInbox(t, s, "kills-group", "kills", "*")
+	s.crash(t)
+	in := newInbox(t, s.server, "kills-group", "kills", "*")
 	in.expect(append(bodies, "first")...)
 	last := fmt.Sprint("last of ", count)
 	sendAll(t, p, delayed("kills", last, "TIMER_DELAY_MS", "500"))
@@ -101,9 +102,12 @@ func TestTheDelayOfATransactionBeginsWithItsCommitOverKills(t *testing.T) {
 	if ranElsewhere(t) {
 		return
 	}
-	s := startServer(t, transactionSettings...)
+	delayedTransaction(t, alone(t, transactionSettings...))
+}
+
+func delayedTransaction(t *testing.T, s world) {
 	const topic, wait = "e2e-delayed-transactions", 3 * time.Second
-	createTopic(t, s, topic)
+	createTopic(t, s.server, topic)
 	stored, restarted := make(chan struct{}), make(chan struct{})
 	var committed atomic.Int64
 	a := &ledger{}
@@ -116,24 +120,22 @@ func TestTheDelayOfATransactionBeginsWithItsCommitOverKills(t *testing.T) {
 		committed.CompareAndSwap(0, time.Now().UnixMilli())
 		return primitive.CommitMessageState
 	}
-	p := newTransactionProducer(t, s, a)
+	p := newTransactionProducer(t, s.server, a)
 	sent := make(chan error, 1)
 	go func() {
 		_, err := p.SendMessageInTransaction(t.Context(), delayed(topic, "once", "TIMER_DELAY_MS", strconv.FormatInt(wait.Milliseconds(), 10)))
 		sent <- err
 	}()
 	await(t, "local transaction", stored)
-	s.kill()
-	s.restart()
+	s.crash(t)
 	close(restarted)
 	if err := await(t, "end of the send", sent); err != nil {
 		t.Fatal(err)
 	}
-	awaitNoHalves(t, s) // it is committed when the broker asks
-	s.kill()
-	s.restart()
-	awaitRoute(t, s, topic)
-	in := newInbox(t, s, "e2e-delayed-transactions-group", topic, "*")
+	awaitNoHalves(t, s.server) // it is committed when the broker asks
+	s.crash(t)
+	awaitRoute(t, s.server, topic)
+	in := newInbox(t, s.server, "e2e-delayed-transactions-group", topic, "*")
 	in.expect("once")
 	m := in.messages()[0]
 	if early := committed.Load() + wait.Milliseconds() - m.StoreTimestamp; early > 0 {

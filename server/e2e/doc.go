@@ -10,6 +10,8 @@
 //     is there, once, at the offset that the answer named.
 //   - kill -9 in the middle of what takes time: retries, dead letters, order,
 //     delays, transactions, requests; and filters and searches after it.
+//   - The same with kill -9 of a group's leader: what takes time goes on under
+//     the next one, and clients reach it through the old one, which follows.
 //   - SIGTERM: the process answers whatever it stores, ends with 0, and leaves a
 //     log that needs no repair.
 //

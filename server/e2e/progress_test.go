@@ -16,11 +16,13 @@ func TestAConsumerGoesOnWhereItStoppedAfterAStop(t *testing.T) {
 	if ranElsewhere(t) {
 		return
 	}
-	consumerGoesOn(t, func(s *server, _ *peer, _ string) {
+	s := startServer(t)
+	consumerGoesOn(t, world{s, func(t *testing.T) {
 		if _, err := s.terminate(); err != nil {
 			t.Fatalf("stop: %v", err)
 		}
-	})
+		s.restart()
+	}})
 }
 
 func TestAConsumerGoesOnWhereItStoppedAfterAKill(t *testing.T) {
@@ -28,23 +30,17 @@ func TestAConsumerGoesOnWhereItStoppedAfterAKill(t *testing.T) {
 	if ranElsewhere(t) {
 		return
 	}
-	consumerGoesOn(t, func(s *server, p *peer, topic string) {
-		// Offsets are stored in the order in which they came: when this one
-		// is stored those of the consumer are.
-		p.commitOffset("e2e-fence", topic, 0, 1)
-		s.kill()
-	})
+	consumerGoesOn(t, alone(t))
 }
 
 // consumerGoesOn consumes, ends the server, and consumes on: no message comes
 // again, none is left out.
-func consumerGoesOn(t *testing.T, end func(s *server, p *peer, topic string)) {
-	s := startServer(t)
+func consumerGoesOn(t *testing.T, s world) {
 	const topic, group, count, queues = "e2e-progress", "e2e-progress-group", 100, 4
 	before, after := numbered("before", count), numbered("after", count)
 	broker := dial(t, s.brokerAddress())
-	sendAll(t, newProducer(t, s), messagesOf(topic, before)...)
-	in := newInbox(t, s, group, topic, "*")
+	sendAll(t, newProducer(t, s.server), messagesOf(topic, before)...)
+	in := newInbox(t, s.server, group, topic, "*")
 	in.expect(before...)
 	in.close()
 	eventually(t, "the consumer's offsets reach the broker", func() error {
@@ -57,11 +53,13 @@ func consumerGoesOn(t *testing.T, end func(s *server, p *peer, topic string)) {
 		}
 		return nil
 	})
-	end(s, broker, topic)
-	s.restart()
-	awaitRoute(t, s, topic)
-	sendAll(t, newProducer(t, s), messagesOf(topic, after)...)
-	next := newInbox(t, s, group, topic, "*")
+	// Offsets are stored in the order in which they came: when this one is
+	// stored those of the consumer are.
+	broker.commitOffset("e2e-fence", topic, 0, 1)
+	s.crash(t)
+	awaitRoute(t, s.server, topic)
+	sendAll(t, newProducer(t, s.server), messagesOf(topic, after)...)
+	next := newInbox(t, s.server, group, topic, "*")
 	next.expect(after...)
 }
 

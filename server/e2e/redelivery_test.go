@@ -47,13 +47,16 @@ func TestAMessageThatNobodyCanHandleEndsAmongTheDeadLetters(t *testing.T) {
 	if ranElsewhere(t) {
 		return
 	}
-	s := startServer(t)
+	deadLettersOverACrash(t, alone(t))
+}
+
+func deadLettersOverACrash(t *testing.T, s world) {
 	const topic, group, count = "e2e-poison", "e2e-poison-group", 20
-	sendAll(t, newProducer(t, s), messagesOf(topic, numbered("poison", count))...)
-	startConsumer(t, s, group, topic, func(context.Context, ...*primitive.MessageExt) (consumer.ConsumeResult, error) {
+	sendAll(t, newProducer(t, s.server), messagesOf(topic, numbered("poison", count))...)
+	startConsumer(t, s.server, group, topic, func(context.Context, ...*primitive.MessageExt) (consumer.ConsumeResult, error) {
 		return consumer.ConsumeRetryLater, nil
 	}, consumer.WithMaxReconsumeTimes(0))
-	awaitRoute(t, s, "%DLQ%"+group)
+	awaitRoute(t, s.server, "%DLQ%"+group)
 	p := dial(t, s.brokerAddress())
 	eventually(t, "all messages are sent back", func() error {
 		if n := p.number(remoting.RequestGetMaxOffset, "topic", "%DLQ%"+group, "queueId", "0"); n != count {
@@ -61,9 +64,8 @@ func TestAMessageThatNobodyCanHandleEndsAmongTheDeadLetters(t *testing.T) {
 		}
 		return nil
 	})
-	s.kill()
-	s.restart()
-	dead := newInbox(t, s, "e2e-poison-doctor", "%DLQ%"+group, "*")
+	s.crash(t)
+	dead := newInbox(t, s.server, "e2e-poison-doctor", "%DLQ%"+group, "*")
 	eventually(t, "all messages are dead letters", func() error {
 		bodies := map[string]bool{}
 		for _, m := range dead.messages() {
@@ -84,9 +86,12 @@ func TestAMessageThatFailsIsTriedAgainAlsoAfterACrash(t *testing.T) {
 	if ranElsewhere(t) {
 		return
 	}
-	s := startServer(t, "messageDelayLevel=1s 1s 1s 1s 1s 1s")
+	retriesOverACrash(t, alone(t, "messageDelayLevel=1s 1s 1s 1s 1s 1s"))
+}
+
+func retriesOverACrash(t *testing.T, s world) {
 	const topic, group, count, failures = "e2e-retry", "e2e-retry-group", 10, 2
-	sendAll(t, newProducer(t, s), messagesOf(topic, numbered("retry", count))...)
+	sendAll(t, newProducer(t, s.server), messagesOf(topic, numbered("retry", count))...)
 	var mu sync.Mutex
 	tries := map[string][]int32{} // by body: the reconsume times of each try
 	done := map[string]bool{}
@@ -106,7 +111,7 @@ func TestAMessageThatFailsIsTriedAgainAlsoAfterACrash(t *testing.T) {
 		}
 		return consumer.ConsumeSuccess, nil
 	}
-	before := startConsumer(t, s, group, topic, handle)
+	before := startConsumer(t, s.server, group, topic, handle)
 	await := func(what string, enough func() bool) {
 		t.Helper()
 		eventually(t, what, func() error {
@@ -124,14 +129,13 @@ func TestAMessageThatFailsIsTriedAgainAlsoAfterACrash(t *testing.T) {
 	await("each message fails once and is sent back", func() bool {
 		return p.number(remoting.RequestGetMaxOffset, "topic", "SCHEDULE_TOPIC_XXXX", "queueId", "2") == count
 	})
-	s.kill()
-	s.restart()
+	s.crash(t)
 	// A pull that was under way hangs in this client for 30 s, so another one
 	// takes over.
 	if err := before.Shutdown(); err != nil {
 		t.Fatal(err)
 	}
-	startConsumer(t, s, group, topic, handle)
+	startConsumer(t, s.server, group, topic, handle)
 	await("each message is handled in the end", func() bool { return len(done) == count })
 }
 
@@ -183,7 +187,10 @@ func TestOrderIsKeptOverACrashOfTheBroker(t *testing.T) {
 	if ranElsewhere(t) {
 		return
 	}
-	s := startServer(t)
+	orderOverACrash(t, alone(t))
+}
+
+func orderOverACrash(t *testing.T, s world) {
 	const topic, group, queues, each = "e2e-order", "e2e-order-group", 4, 40
 	p, err := rocketmq.NewProducer(producer.WithNameServer([]string{s.nameserverAddress()}), producer.WithRetry(0),
 		producer.WithInstanceName(instance()), producer.WithGroupName("e2e-producer"), producer.WithQueueSelector(producer.NewManualQueueSelector()))
@@ -197,7 +204,7 @@ func TestOrderIsKeptOverACrashOfTheBroker(t *testing.T) {
 	dial(t, s.brokerAddress()).must(remoting.RequestUpdateAndCreateTopic, "topic", topic, "defaultTopic", "TBW102",
 		"readQueueNums", fmt.Sprint(queues), "writeQueueNums", fmt.Sprint(queues), "perm", "6", "topicFilterType", "SINGLE_TAG",
 		"topicSysFlag", "0", "order", "false")
-	awaitRoute(t, s, topic)
+	awaitRoute(t, s.server, topic)
 	sent := map[int][]string{}
 	send := func(part string) {
 		t.Helper()
@@ -214,21 +221,20 @@ func TestOrderIsKeptOverACrashOfTheBroker(t *testing.T) {
 	seen := &sequence{seen: map[int][]string{}, fails: map[string]bool{}}
 	inOrder := []consumer.Option{consumer.WithConsumerOrder(true), consumer.WithSuspendCurrentQueueTimeMillis(10 * time.Millisecond),
 		consumer.WithRebalanceLockInterval(time.Second)}
-	owner := startConsumer(t, s, group, topic, seen.take, inOrder...)
+	owner := startConsumer(t, s.server, group, topic, seen.take, inOrder...)
 	eventually(t, "what was sent before is handled in order", func() error { return seen.check(sent) })
-	s.kill()
-	s.restart()
-	if got := lockAs(t, s, "an intruder", group, topic, queues); got != 0 {
+	s.crash(t)
+	if got := lockAs(t, s.server, "an intruder", group, topic, queues); got != 0 {
 		t.Errorf("another consumer got %d queues from under their owner", got)
 	}
-	awaitRoute(t, s, topic)
+	awaitRoute(t, s.server, topic)
 	send("after")
 	// Left alone the owner goes on, after up to 20 s. One that ends gives its
 	// queues back, also those that it has from before the crash.
 	if err := owner.Shutdown(); err != nil {
 		t.Fatal(err)
 	}
-	startConsumer(t, s, group, topic, seen.take, inOrder...)
+	startConsumer(t, s.server, group, topic, seen.take, inOrder...)
 	eventually(t, "what was sent after the crash is handled in order", func() error { return seen.check(sent) })
 	seen.mu.Lock()
 	defer seen.mu.Unlock()

@@ -77,25 +77,27 @@ func TestARequestGetsTheReplyOfAConsumerAlsoAfterAKill(t *testing.T) {
 	if ranElsewhere(t) {
 		return
 	}
-	s := startServer(t)
+	requestOverACrash(t, alone(t))
+}
+
+func requestOverACrash(t *testing.T, s world) {
 	const topic, group = "e2e-request", "e2e-asker"
-	answerer := newProducer(t, s)
+	answerer := newProducer(t, s.server)
 	sendAll(t, answerer, primitive.NewMessage(topic, []byte("first")))
-	questions := startAnswerer(t, s, topic)
+	questions := startAnswerer(t, s.server, topic)
 	name := instance()
-	asker := newProducer(t, s, producer.WithInstanceName(name), producer.WithGroupName(group))
+	asker := newProducer(t, s.server, producer.WithInstanceName(name), producer.WithGroupName(group))
 
 	replies := ask(t, asker, primitive.NewMessage(topic, []byte("question")))
 	question := await(t, "question at the consumer", questions)
-	awaitAsker(t, s, group)
+	awaitAsker(t, s.server, group)
 	answer(t, answerer, question, replies)
 
 	replies = ask(t, asker, primitive.NewMessage(topic, []byte("another question")))
 	question = await(t, "another question at the consumer", questions)
-	s.kill()
-	s.restart()
-	nudge(t, s, name, topic)
-	awaitAsker(t, s, group)
+	s.crash(t)
+	nudge(t, s.server, name, topic)
+	awaitAsker(t, s.server, group)
 	answer(t, answerer, question, replies)
 	p := dial(t, s.brokerAddress())
 	eventually(t, "the replies are stored", func() error {

@@ -52,13 +52,17 @@ func always(s primitive.LocalTransactionState) func(string) primitive.LocalTrans
 	return func(string) primitive.LocalTransactionState { return s }
 }
 
-const transactionGroup = "e2e-transactions"
+// transactionGroup is the group of a test's producers: the broker may ask any
+// of a group for the outcome of a transaction.
+func transactionGroup(t *testing.T) string {
+	return "e2e-" + strings.ReplaceAll(t.Name(), "/", "-")
+}
 
 // newTransactionProducer starts an official producer of one group.
 func newTransactionProducer(t *testing.T, s *server, a *ledger) rocketmq.TransactionProducer {
 	t.Helper()
 	p, err := rocketmq.NewTransactionProducer(a, producer.WithNameServer([]string{s.nameserverAddress()}), producer.WithRetry(0),
-		producer.WithInstanceName(instance()), producer.WithGroupName(transactionGroup), producer.WithSendMsgTimeout(patience))
+		producer.WithInstanceName(instance()), producer.WithGroupName(transactionGroup(t)), producer.WithSendMsgTimeout(patience))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -158,9 +162,12 @@ func TestACommitAfterAKillIsDeliveredOnce(t *testing.T) {
 	if ranElsewhere(t) {
 		return
 	}
-	s := startServer(t, transactionSettings...)
+	commitOverCrashes(t, alone(t, transactionSettings...))
+}
+
+func commitOverCrashes(t *testing.T, s world) {
 	const topic = "e2e-transactions-killed"
-	createTopic(t, s, topic)
+	createTopic(t, s.server, topic)
 	stored, restarted := make(chan struct{}), make(chan struct{})
 	a := &ledger{check: always(primitive.CommitMessageState)}
 	a.execute = func(string) primitive.LocalTransactionState {
@@ -168,27 +175,46 @@ func TestACommitAfterAKillIsDeliveredOnce(t *testing.T) {
 		<-restarted
 		return primitive.CommitMessageState
 	}
-	p := newTransactionProducer(t, s, a)
+	p := newTransactionProducer(t, s.server, a)
 	sent := make(chan error, 1)
+	var half *primitive.TransactionSendResult
 	go func() {
-		_, err := p.SendMessageInTransaction(t.Context(), primitive.NewMessage(topic, []byte("once")))
+		var err error
+		half, err = p.SendMessageInTransaction(t.Context(), primitive.NewMessage(topic, []byte("once")))
 		sent <- err
 	}()
 	await(t, "local transaction", stored)
-	s.kill()
-	s.restart()
+	s.crash(t)
 	close(restarted)
 	if err := await(t, "end of the send", sent); err != nil {
 		t.Fatal(err)
 	}
-	in := newInbox(t, s, "e2e-transactions-killed-group", topic, "*")
+	in := newInbox(t, s.server, "e2e-transactions-killed-group", topic, "*")
 	in.expect("once")
-	awaitNoHalves(t, s)
-	s.kill()
-	s.restart()
-	awaitRoute(t, s, topic)
-	awaitNoHalves(t, s)
-	newInbox(t, s, "e2e-transactions-killed-again", topic, "*").expect("once")
+	awaitNoHalves(t, s.server)
+	commitAgain(t, s.server, half)
+	s.crash(t)
+	awaitRoute(t, s.server, topic)
+	awaitNoHalves(t, s.server)
+	commitAgain(t, s.server, half)
+	newInbox(t, s.server, "e2e-transactions-killed-again", topic, "*").expect("once")
+	if n := dial(t, s.brokerAddress()).stored(topic, 2); n != 1 {
+		t.Errorf("%d messages are stored", n)
+	}
+}
+
+// commitAgain ends a transaction once more, as a producer does that got no
+// answer.
+func commitAgain(t *testing.T, s *server, half *primitive.TransactionSendResult) {
+	t.Helper()
+	const commit = 8
+	id, err := primitive.UnmarshalMsgID([]byte(half.OffsetMsgID))
+	if err != nil {
+		t.Fatal(err)
+	}
+	dial(t, s.brokerAddress()).ask(remoting.RequestEndTransaction, "producerGroup", transactionGroup(t),
+		"tranStateTableOffset", fmt.Sprint(half.QueueOffset), "commitLogOffset", fmt.Sprint(id.Offset), "commitOrRollback", fmt.Sprint(commit),
+		"fromTransactionCheck", "false", "msgId", half.MsgID, "transactionId", half.TransactionID)
 }
 
 func TestAnotherProducerOfTheGroupAnswersForOneThatIsGone(t *testing.T) {
@@ -196,17 +222,19 @@ func TestAnotherProducerOfTheGroupAnswersForOneThatIsGone(t *testing.T) {
 	if ranElsewhere(t) {
 		return
 	}
-	s := startServer(t, transactionSettings...)
+	anotherAnswers(t, alone(t, transactionSettings...))
+}
+
+func anotherAnswers(t *testing.T, s world) {
 	const topic = "e2e-transactions-left"
-	createTopic(t, s, topic)
+	createTopic(t, s.server, topic)
 	bodies := numbered("left", 5)
-	first := newTransactionProducer(t, s, &ledger{execute: always(primitive.UnknowState), check: always(primitive.UnknowState)})
+	first := newTransactionProducer(t, s.server, &ledger{execute: always(primitive.UnknowState), check: always(primitive.UnknowState)})
 	transact(t, first, messagesOf(topic, bodies)...)
 	if err := first.Shutdown(); err != nil {
 		t.Fatal(err)
 	}
-	s.kill()
-	s.restart()
+	s.crash(t)
 	second := &ledger{execute: always(primitive.UnknowState)}
 	second.check = func(body string) primitive.LocalTransactionState {
 		if body == bodies[0] {
@@ -214,11 +242,11 @@ func TestAnotherProducerOfTheGroupAnswersForOneThatIsGone(t *testing.T) {
 		}
 		return primitive.CommitMessageState
 	}
-	p := newTransactionProducer(t, s, second)
+	p := newTransactionProducer(t, s.server, second)
 	// A producer sends heartbeats to brokers that it has sent to.
 	transact(t, p, primitive.NewMessage(topic, []byte("of the second")))
-	awaitNoHalves(t, s)
-	newInbox(t, s, "e2e-transactions-left-group", topic, "*").expect(append(bodies[1:], "of the second")...)
+	awaitNoHalves(t, s.server)
+	newInbox(t, s.server, "e2e-transactions-left-group", topic, "*").expect(append(bodies[1:], "of the second")...)
 	if got := second.asked(); len(got) != len(bodies)+1 {
 		t.Errorf("the second producer was asked for %q", got)
 	}
