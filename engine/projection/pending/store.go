@@ -29,8 +29,9 @@ const (
 
 // store is the entries that are no longer young, on disk.
 type store struct {
-	db *pebble.DB
-	id event.LogID
+	db   *pebble.DB
+	id   event.LogID
+	text *slog.Logger
 
 	// The applier's.
 	batch   *pebble.Batch
@@ -43,6 +44,7 @@ type store struct {
 	key     []byte
 	value   []byte
 
+	failed   chan error    // the newest that the database met by itself
 	bytes    atomic.Int64  // changed since files were written
 	position atomic.Uint64 // of the place that the store has
 	kept     atomic.Uint64 // of the place that the files have, at least
@@ -53,7 +55,7 @@ type store struct {
 }
 
 func openStore(o Options) (*store, error) {
-	s := &store{id: o.Log, changed: make(map[event.Position]struct{}), lowest: above(), bound: below(), readers: make(map[*bounds]struct{})}
+	s := &store{id: o.Log, text: o.Text, changed: make(map[event.Position]struct{}), failed: make(chan error, 1), lowest: above(), bound: below(), readers: make(map[*bounds]struct{})}
 	err := s.open(o)
 	if err != nil {
 		return nil, fmt.Errorf("open the table of waiting messages %s: %w", o.Dir, err)
@@ -74,6 +76,7 @@ func (s *store) open(o Options) error {
 	db, err := pebble.Open(o.Dir, &pebble.Options{
 		FS: o.FS, Cache: cache, DisableWAL: true, MemTableSize: memTableBytes, MaxOpenFiles: openFilesMax,
 		FormatMajorVersion: pebble.FormatNewest, Logger: report{o.Text},
+		EventListener: &pebble.EventListener{BackgroundError: s.fail},
 	})
 	if err != nil {
 		return err
@@ -255,14 +258,36 @@ func (s *store) keep() error {
 	return s.flush()
 }
 
+// flush writes files. The database tries a write that failed again without
+// end, as on a full disk; whoever waits for it would wait as long, so the first
+// failure ends the wait. What isn't in files is in the log.
 func (s *store) flush() error {
 	position := s.position.Load()
-	s.bytes.Store(0)
-	if err := s.db.Flush(); err != nil {
-		return fmt.Errorf("flush the table of waiting messages: %w", err)
+	select {
+	case <-s.failed: // of a flush before
+	default:
 	}
-	s.kept.Store(position)
-	return nil
+	flushed, err := s.db.AsyncFlush()
+	if err == nil {
+		select {
+		case <-flushed:
+			s.bytes.Store(0)
+			s.kept.Store(position)
+			return nil
+		case err = <-s.failed:
+		}
+	}
+	return fmt.Errorf("flush the table of waiting messages: %w", err)
+}
+
+// fail notes an error of the database's own goroutines, and tells the first
+// since somebody looked.
+func (s *store) fail(err error) {
+	select {
+	case s.failed <- err:
+		s.text.Error("pending: " + err.Error())
+	default:
+	}
 }
 
 func (s *store) close() error { return errors.Join(s.batch.Close(), s.db.Close()) }
