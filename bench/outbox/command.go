@@ -42,6 +42,19 @@ func Command() *cobra.Command {
 	return cmd
 }
 
+// forwarding has the rows that compare with direct sends.
+var forwarding = []struct {
+	name string
+	shape
+}{
+	{"one", shape{1, 1}},
+	{"apart", shape{queues, 1}},
+	{"shared", shape{4, 64}},
+}
+
+// spooling keeps so many messages in flight that one sync serves many.
+var spooling = shape{queues, 16}
+
 // run measures every row in turn.
 func (o *options) run(ctx context.Context, out io.Writer) error {
 	dir, err := os.MkdirTemp(o.dir, "apogee-bench-outbox-")
@@ -56,39 +69,36 @@ func (o *options) run(ctx context.Context, out io.Writer) error {
 	defer s.close()
 	length := time.Duration(o.seconds) * time.Second
 	body := make([]byte, o.body)
-	direct, err := s.load(ctx, s.direct, 1, length, body)
-	if err != nil {
-		return err
+	for _, f := range forwarding {
+		direct, err := s.load(ctx, s.direct, f.shape, length, body)
+		if err != nil {
+			return err
+		}
+		through, err := s.load(ctx, s.through, f.shape, length, body)
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(out, "%-10s direct %.0f/s, median %v, %v of the server's CPU each; through the agent %.0f/s, %v more, %v of the server's and %v of the agent's\n",
+			f.name, direct.rate(), direct.median, direct.serverEach(), through.rate(), through.median-direct.median, through.serverEach(), through.agentEach())
 	}
-	through, err := s.load(ctx, s.through, 1, length, body)
-	if err != nil {
-		return err
-	}
-	fmt.Fprintf(out, "latency    direct %v, through the agent %v: %v more at the median\n", direct.median, through.median, through.median-direct.median)
-	if direct, err = s.load(ctx, s.direct, queues, length, body); err != nil {
-		return err
-	}
-	if through, err = s.load(ctx, s.through, queues, length, body); err != nil {
-		return err
-	}
-	fmt.Fprintf(out, "rate       direct %.0f/s with %v of the server's CPU each; through the agent %.0f/s with %v, and %v of the agent's\n",
-		direct.rate(), direct.serverEach(), through.rate(), through.serverEach(), through.agentEach())
 	if err := s.server.Kill(); err != nil {
 		return err
 	}
-	spooled, err := s.load(ctx, s.through, queues, length, body)
+	spooled, err := s.load(ctx, s.through, spooling, length, body)
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(out, "spooling   %.0f/s synced here, median %v, %v of the agent's CPU each\n", spooled.rate(), spooled.median, spooled.agentEach())
+	fmt.Fprintf(out, "%-10s %.0f/s synced here, median %v, %v of the agent's CPU each\n", "spooling", spooled.rate(), spooled.median, spooled.agentEach())
 	waiting, err := s.waiting(ctx)
 	if err != nil {
 		return err
 	}
-	took, err := s.drain(ctx)
+	before := cpuTime(s.agent)
+	noticed, took, err := s.drain(ctx, waiting)
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(out, "draining   %d messages in %v: %.0f/s\n", waiting, took.Round(time.Millisecond), float64(waiting)/took.Seconds())
+	each := (cpuTime(s.agent) - before) / time.Duration(max(waiting, 1))
+	fmt.Fprintf(out, "%-10s begins %v after the server's return; %d messages in %v: %.0f/s, %v of the agent's CPU each\n", "draining", noticed.Round(time.Millisecond), waiting, took.Round(time.Millisecond), float64(waiting)/took.Seconds(), each)
 	return nil
 }

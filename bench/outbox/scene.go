@@ -95,7 +95,7 @@ func (s *scene) close() {
 func until(ctx context.Context, what string, longest time.Duration, try func() error) error {
 	ctx, cancel := context.WithTimeout(ctx, longest)
 	defer cancel()
-	ticker := time.NewTicker(20 * time.Millisecond)
+	ticker := time.NewTicker(5 * time.Millisecond)
 	defer ticker.Stop()
 	for {
 		err := try()
@@ -142,7 +142,7 @@ func call(ctx context.Context, address string, code int32, fields ...string) (*r
 	}
 	got, err := c.Call(ctx, r)
 	if err == nil && got.Code != remoting.ResponseSuccess {
-		err = fmt.Errorf("%s answers %d: %s", address, got.Code, got.Remark)
+		err = fmt.Errorf("%v answers %d: %s", c.Conn().RemoteAddr(), got.Code, got.Remark)
 	}
 	return got, err
 }
@@ -187,21 +187,28 @@ func (s *scene) waiting(ctx context.Context) (int, error) {
 	return stats.Messages, err
 }
 
-// drain brings the server back and waits until nothing waits. The time begins
-// when the server is ready.
-func (s *scene) drain(ctx context.Context) (time.Duration, error) {
+// drain brings the server back and waits until less waits than all, and then
+// until nothing does. The agent notices the server's return within 2 s.
+func (s *scene) drain(ctx context.Context, all int) (noticed, took time.Duration, err error) {
 	if err := s.startServer(ctx); err != nil {
-		return 0, err
+		return 0, 0, err
 	}
 	began := time.Now()
-	err := until(ctx, "the agent to send on what waits", drainTime, func() error {
-		n, err := s.waiting(ctx)
-		if err == nil && n > 0 {
-			err = fmt.Errorf("%d messages wait", n)
-		}
-		return err
-	})
-	return time.Since(began), err
+	atMost := func(most int) error {
+		return until(ctx, "the agent to send on what waits", drainTime, func() error {
+			n, err := s.waiting(ctx)
+			if err == nil && n > most {
+				err = fmt.Errorf("%d messages wait", n)
+			}
+			return err
+		})
+	}
+	if err := atMost(all - 1); err != nil {
+		return 0, 0, err
+	}
+	noticed = time.Since(began)
+	err = atMost(0)
+	return noticed, time.Since(began) - noticed, err
 }
 
 // row is what a load has measured.
@@ -216,18 +223,29 @@ func (r row) rate() float64             { return float64(r.count) / r.took.Secon
 func (r row) serverEach() time.Duration { return r.server / time.Duration(max(r.count, 1)) }
 func (r row) agentEach() time.Duration  { return r.agent / time.Duration(max(r.count, 1)) }
 
-// load sends from connections, each one message after the other to a queue of
-// its own.
-func (s *scene) load(ctx context.Context, address string, connections int, length time.Duration, body []byte) (row, error) {
+// shape is how many connections send, and how many messages each has in flight.
+type shape struct{ connections, inFlight int }
+
+// load sends. Each of a shape's senders sends one message after the other, and
+// those of a connection to a queue of its own.
+func (s *scene) load(ctx context.Context, address string, sh shape, length time.Duration, body []byte) (row, error) {
 	ctx, cancel := context.WithTimeout(ctx, length+startTime)
 	defer cancel()
 	server, agent := cpuTime(s.server), cpuTime(s.agent)
 	began := time.Now()
-	times := make([][]time.Duration, connections)
-	failures := make([]error, connections)
+	senders := sh.connections * sh.inFlight
+	times := make([][]time.Duration, senders)
+	failures := make([]error, senders)
 	var sending sync.WaitGroup
-	for i := range connections {
-		sending.Go(func() { times[i], failures[i] = send(ctx, address, i, began.Add(length), body) })
+	for i := range sh.connections {
+		c, err := remoting.Dial(ctx, address, remoting.ClientOptions{})
+		if err != nil {
+			return row{}, err
+		}
+		defer c.Close()
+		for j := i * sh.inFlight; j < (i+1)*sh.inFlight; j++ {
+			sending.Go(func() { times[j], failures[j] = send(ctx, c, i, began.Add(length), body) })
+		}
 	}
 	sending.Wait()
 	r := row{took: time.Since(began), server: cpuTime(s.server) - server, agent: cpuTime(s.agent) - agent}
@@ -240,12 +258,7 @@ func (s *scene) load(ctx context.Context, address string, connections int, lengt
 	return r, errors.Join(failures...)
 }
 
-func send(ctx context.Context, address string, queue int, end time.Time, body []byte) (times []time.Duration, err error) {
-	c, err := remoting.Dial(ctx, address, remoting.ClientOptions{})
-	if err != nil {
-		return nil, err
-	}
-	defer c.Close()
+func send(ctx context.Context, c *remoting.Client, queue int, end time.Time, body []byte) (times []time.Duration, err error) {
 	r := &remoting.Request{Code: remoting.RequestSendMessageV2, Body: body}
 	for _, f := range [][2]string{{"a", "bench"}, {"b", topic}, {"c", "TBW102"}, {"d", "4"}, {"e", strconv.Itoa(queue)}, {"f", "0"},
 		{"g", strconv.FormatInt(time.Now().UnixMilli(), 10)}, {"h", "0"}, {"i", "UNIQ_KEY\x017F0000010001000000000000\x02"}, {"j", "0"}, {"m", "false"}} {
@@ -257,7 +270,7 @@ func send(ctx context.Context, address string, queue int, end time.Time, body []
 			return times, err
 		}
 		if got.Code != remoting.ResponseSuccess {
-			return times, fmt.Errorf("%s answers %d: %s", address, got.Code, got.Remark)
+			return times, fmt.Errorf("%v answers %d: %s", c.Conn().RemoteAddr(), got.Code, got.Remark)
 		}
 		next := time.Now()
 		times = append(times, next.Sub(now))

@@ -28,6 +28,9 @@ func (b *Broker) showConfig(rt remoting.ReplyTo, _ *remoting.Command) {
 	rt.Send(&reply)
 }
 
+// keyGathers says that batches with record.FieldGathered are understood.
+const keyGathers = "apogeeGathers"
+
 // showRuntimeInfo answers GET_BROKER_RUNTIME_INFO.
 func (b *Broker) showRuntimeInfo(rt remoting.ReplyTo, _ *remoting.Command) {
 	b.read(rt, func() {
@@ -50,6 +53,7 @@ func (b *Broker) addLogInfo(table map[string]string) {
 	table["brokerActive"] = "true"
 	table["brokerVersion"] = strconv.Itoa(remoting.Version)
 	table["brokerVersionDesc"] = versionName
+	table[keyGathers] = "true"
 	table["startAcceptSendRequestTimeStamp"] = "0"
 	table["commitLogMinOffset"] = strconv.FormatUint(uint64(marks.TrimmedPosition), 10)
 	table["commitLogMaxOffset"] = strconv.FormatUint(uint64(marks.AppliedPosition), 10)

@@ -414,3 +414,29 @@ func TestAProducerMayWaitForLess(t *testing.T) {
 		}
 	})
 }
+
+func TestMessagesOfAGatheredBatchAreStoredAsIfTheyHadComeAlone(t *testing.T) {
+	t.Parallel()
+	h := start(t, nil)
+	h.want(h.call(remoting.RequestSendMessageV2, sendFields(0).with("g", "41").with("i", "UNIQ_KEY\x01a\x02CLUSTER\x01forged\x02").with("h", "7"), []byte("x")), remoting.ResponseSuccess)
+	var body []byte
+	for i, born := range []int64{41, 42} {
+		body = record.AppendBatch(body, record.BatchItem{Born: born, Flag: 7, Body: []byte("x"),
+			Properties: []byte("UNIQ_KEY\x01" + string(rune('a'+i)) + "\x02CLUSTER\x01forged\x02")})
+	}
+	header := sendFields(0).with("m", "true").with(record.FieldGathered, "true")
+	h.want(h.call(remoting.RequestSendBatchMessage, header, body), remoting.ResponseSuccess)
+	got := h.decodeAll(h.want(h.pull(pullFields(0, 0)), remoting.ResponseSuccess).Body)
+	if len(got) != 3 {
+		t.Fatalf("%d messages are there", len(got))
+	}
+	alone, first, second := got[0], got[1], got[2]
+	if string(first.Properties) != string(alone.Properties) || first.BornTimestamp != alone.BornTimestamp || first.Flag != alone.Flag || first.SystemFlag != alone.SystemFlag {
+		t.Errorf("alone it is %+v, gathered %+v", alone, first)
+	}
+	if id, _ := record.Properties(second.Properties).Get("UNIQ_KEY"); string(id) != "b" || second.BornTimestamp != 42 {
+		t.Errorf("the second is %+v", second)
+	}
+	long := record.AppendBatch(nil, record.BatchItem{Body: []byte("x"), Properties: []byte("a\x01" + strings.Repeat("x", record.PropertiesBytesMax-3) + "\x02")})
+	h.want(h.call(remoting.RequestSendBatchMessage, header, long), remoting.ResponseMessageIllegal)
+}

@@ -4,6 +4,7 @@ import (
 	"math"
 	"strconv"
 
+	"github.com/apogeemq/apogee/server/broker/record"
 	"github.com/apogeemq/apogee/server/remoting"
 )
 
@@ -21,6 +22,7 @@ type sendHeader struct {
 	maxReconsumeTimes int32 // -1 when absent
 	bornTimestamp     int64
 	batch             bool
+	gathered          bool         // a batch of messages that were sent one by one
 	redirected        bool         // to the dead letters
 	pushed            *pushOutcome // of a reply, else nil
 }
@@ -92,6 +94,8 @@ func (h *sendHeader) parse(cmd *remoting.Command) error {
 			field = longSendField(f.Key)
 		} else if len(f.Key) == 1 {
 			field = sendField(f.Key[0])
+		} else if string(f.Key) == record.FieldGathered {
+			h.gathered = true
 		}
 		if field < fieldProducerGroup || field > fieldBatch {
 			continue

@@ -117,6 +117,7 @@ func (r *sendRequest) addBatch(body []byte, h *sendHeader) error {
 	r.uniqueKey = append(r.uniqueKey[:0], known.UniqueKey...)
 	r.proposal.Wait, r.kind = waitOf(known), kindOf(known)
 	r.grow(count)
+	r.properties = r.properties[:0]
 	for len(body) > 0 {
 		item, rest, err := record.SplitBatch(body)
 		if err != nil {
@@ -127,9 +128,28 @@ func (r *sendRequest) addBatch(body []byte, h *sendHeader) error {
 		if err := r.admitToBatch(item.Body, known, h); err != nil {
 			return err
 		}
-		r.add(item.Body, item.Properties, item.Flag, known.Tags, record.AppendKeyHashes(r.keys, r.topic.ID, known.UniqueKey, known.Keys), h)
+		properties := item.Properties
+		if h.gathered {
+			if properties, err = r.addGathered(item, h); err != nil {
+				return err
+			}
+		}
+		r.add(item.Body, properties, item.Flag, known.Tags, record.AppendKeyHashes(r.keys, r.topic.ID, known.UniqueKey, known.Keys), h)
 	}
 	return nil
+}
+
+// addGathered gives a message of a gathered batch its time of birth and the
+// properties that it would have if it had come alone. When r.properties has moved
+// to a larger array, the messages before still see theirs in the old one.
+func (r *sendRequest) addGathered(item record.BatchItem, h *sendHeader) ([]byte, error) {
+	h.bornTimestamp = item.Born
+	from := len(r.properties)
+	r.properties = record.AppendSent(r.properties, item.Properties, r.sender.stored, nil)
+	if size := len(r.properties) - from; size > record.PropertiesBytesMax {
+		return nil, r.illegalSize(size)
+	}
+	return r.properties[from:len(r.properties):len(r.properties)], nil
 }
 
 // countBatch checks the layout of a batch before anything is sized by it.

@@ -102,7 +102,7 @@ func TestRuntimeInfoHasWhatToolsRead(t *testing.T) {
 		t.Fatal(err)
 	}
 	for key, want := range map[string]string{
-		"brokerVersionDesc": "V5_3_3", "brokerVersion": "479", "brokerActive": "true", "putTps": "0 0 0", "getTransferredTps": "0 0 0",
+		"brokerVersionDesc": "V5_3_3", "brokerVersion": "479", "apogeeGathers": "true", "brokerActive": "true", "putTps": "0 0 0", "getTransferredTps": "0 0 0",
 		"getTransferedTps":    "0 0 0",
 		"msgPutTotalTodayNow": "1", "msgGetTotalTodayNow": "1", "msgPutTotalTodayMorning": "0", "msgGetTotalYesterdayMorning": "0",
 		"sendThreadPoolQueueSize": "0", "pullThreadPoolQueueHeadWaitTimeMills": "0", "ackThreadPoolQueueSize": "0",

@@ -1,7 +1,9 @@
 package remoting
 
-// Batch collects replies to many connections, so that each connection gets one
-// write for all of them. It belongs to one goroutine at a time. The zero value
+import "time"
+
+// Batch collects replies and forwarded requests to many connections, so that
+// each connection gets one write for all of them. It belongs to one goroutine at a time. The zero value
 // is ready.
 type Batch struct{ touched []*Conn }
 
@@ -20,6 +22,19 @@ func (b *Batch) send(rt ReplyTo, r answer) {
 	rt.Conn.encodeReply(rt, r, b)
 }
 
+// Forward is Conn.Forward to a connection, without writing.
+func (b *Batch) Forward(to *Conn, cmd *Command, patience time.Duration, done func(*Command, error)) error {
+	return to.forward(cmd, patience, done, b)
+}
+
+// takeLocked puts a connection on the list. The caller holds its mu.
+func (b *Batch) takeLocked(c *Conn) {
+	if c.out.batch != b {
+		c.out.batch = b
+		b.touched = append(b.touched, c)
+	}
+}
+
 // Flush writes to every connection touched since the last Flush.
 func (b *Batch) Flush() {
 	for i, c := range b.touched {
@@ -33,3 +48,10 @@ func (b *Batch) Flush() {
 	}
 	b.touched = b.touched[:0]
 }
+
+// Burst is the batch for what the connection's reader sends to other
+// connections: it is flushed when all that has arrived is handled. Only Handle of
+// a request of this connection may use it, and the callback of a response, while
+// they run; a callback that gets an error may not. Who is going to block flushes
+// it before.
+func (c *Conn) Burst() *Batch { return &c.burst }

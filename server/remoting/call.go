@@ -69,25 +69,33 @@ func (t *calls) take(opaque int32) (func(*Command, error), bool) {
 	return call.done, ok
 }
 
-// start sends a request whose slot the caller has taken. After an error
-// call.done is not called and the slot is free again.
-func (c *Conn) start(r outgoing, s Serialization, call pendingCall) (int32, error) {
+// start sends a request whose slot the caller has taken, at once or with a batch.
+// After an error call.done is not called and the slot is free again.
+func (c *Conn) start(r outgoing, s Serialization, call pendingCall, b *Batch) (int32, error) {
 	opaque, err := c.calls.add(call)
 	if err != nil {
 		<-c.calls.slots
 		return 0, err
 	}
-	flush, err := c.encodeRequest(r, opaque, 0, s)
+	flush, err := c.encodeRequest(r, opaque, 0, s, b)
 	if err != nil {
 		if _, ours := c.calls.take(opaque); ours {
 			return 0, err
 		}
 		return opaque, nil // the connection has failed meanwhile and done was called
 	}
-	if flush && !c.completing.Load() {
-		c.Flush()
+	if flush {
+		c.flushRequest(b)
 	}
 	return opaque, nil
+}
+
+// flushRequest writes a request that was encoded, unless somebody does soon: who
+// has the batch, or the reader that calls back for responses.
+func (c *Conn) flushRequest(b *Batch) {
+	if b == nil && !c.completing.Load() {
+		c.Flush()
+	}
 }
 
 func (c *Conn) callSerialization() Serialization { return Serialization(c.serialization.Load()) }
@@ -113,7 +121,7 @@ func (c *Conn) Call(ctx context.Context, r *Request) (*Command, error) {
 			cmd = cmd.Clone()
 		}
 		results <- result{cmd, err}
-	}})
+	}}, nil)
 	if err != nil {
 		return nil, fmt.Errorf("call %d to %v: %w", r.Code, c.remote, err)
 	}
@@ -142,7 +150,7 @@ func (c *Conn) Go(r *Request, done func(*Command, error)) error {
 	default:
 		return fmt.Errorf("call %d to %v: %w: at most %d", r.Code, c.remote, ErrTooManyCalls, cap(c.calls.slots))
 	}
-	if _, err := c.start(r, c.callSerialization(), pendingCall{done: done, expires: true}); err != nil {
+	if _, err := c.start(r, c.callSerialization(), pendingCall{done: done, expires: true}, nil); err != nil {
 		return fmt.Errorf("call %d to %v: %w", r.Code, c.remote, err)
 	}
 	return nil
@@ -150,19 +158,19 @@ func (c *Conn) Go(r *Request, done func(*Command, error)) error {
 
 // Oneway sends a request that is not answered. nil means that it is on its
 // way, not that it arrives.
-func (c *Conn) Oneway(r *Request) error { return c.sendOneway(r, r.Code, c.callSerialization()) }
+func (c *Conn) Oneway(r *Request) error { return c.sendOneway(r, r.Code, c.callSerialization(), nil) }
 
-func (c *Conn) sendOneway(r outgoing, code int32, s Serialization) error {
+func (c *Conn) sendOneway(r outgoing, code int32, s Serialization, b *Batch) error {
 	c.calls.mu.Lock()
 	c.calls.opaque++
 	opaque := c.calls.opaque
 	c.calls.mu.Unlock()
-	flush, err := c.encodeRequest(r, opaque, flagOneway, s)
+	flush, err := c.encodeRequest(r, opaque, flagOneway, s, b)
 	if err != nil {
 		return fmt.Errorf("one-way request %d to %v: %w", code, c.remote, err)
 	}
-	if flush && !c.completing.Load() {
-		c.Flush()
+	if flush {
+		c.flushRequest(b)
 	}
 	return nil
 }

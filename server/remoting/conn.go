@@ -63,6 +63,7 @@ type Conn struct {
 	command     Command
 	sequence    uint64
 	frames      uint64 // handled
+	burst       Batch
 	readFailure error
 	readAttempt func(fd uintptr) bool
 	fd          int // during readAttempt

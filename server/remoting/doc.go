@@ -86,8 +86,9 @@
 // encrypts what is queued, records of 16 KiB each, and writes them at once.
 //
 // ReplyTo.Send leaves the flush to the reader while the request's own Handle
-// still runs, which is how the replies of a burst coalesce. A handler that is
-// going to block therefore calls Conn.Flush first.
+// still runs, which is how the replies of a burst coalesce. Conn.Burst does the
+// same for what a request or response brings about on other connections. A
+// handler that is going to block therefore calls Conn.Flush first.
 //
 // # Bounds
 //

@@ -109,8 +109,12 @@ func (c *Command) AppendFrame(dst []byte) ([]byte, error) {
 // which done gets ErrTimeout, and in that done isn't called for a one-way
 // request. cmd isn't kept.
 func (c *Conn) Forward(cmd *Command, patience time.Duration, done func(*Command, error)) error {
+	return c.forward(cmd, patience, done, nil)
+}
+
+func (c *Conn) forward(cmd *Command, patience time.Duration, done func(*Command, error), b *Batch) error {
 	if cmd.IsOneway() {
-		return c.sendOneway(forwarded{cmd}, cmd.Code, cmd.Serialization)
+		return c.sendOneway(forwarded{cmd}, cmd.Code, cmd.Serialization, b)
 	}
 	select {
 	case c.calls.slots <- struct{}{}:
@@ -118,7 +122,7 @@ func (c *Conn) Forward(cmd *Command, patience time.Duration, done func(*Command,
 		return fmt.Errorf("forward %d to %v: %w: at most %d", cmd.Code, c.remote, ErrTooManyCalls, cap(c.calls.slots))
 	}
 	call := pendingCall{done: done, expires: true, patience: int((patience + c.options.sweepPeriod - 1) / c.options.sweepPeriod)}
-	if _, err := c.start(forwarded{cmd}, cmd.Serialization, call); err != nil {
+	if _, err := c.start(forwarded{cmd}, cmd.Serialization, call, b); err != nil {
 		return fmt.Errorf("forward %d to %v: %w", cmd.Code, c.remote, err)
 	}
 	return nil

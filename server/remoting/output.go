@@ -72,9 +72,8 @@ func (c *Conn) encodeReply(rt ReplyTo, r answer, b *Batch) bool {
 	if whole {
 		body = r.payload()
 	}
-	if b != nil && c.out.batch != b {
-		c.out.batch = b
-		b.touched = append(b.touched, c)
+	if b != nil {
+		b.takeLocked(c)
 	}
 	if err := c.countOutput(len(o.b) - before + len(body)); err != nil {
 		c.failLocked(fmt.Errorf("%w; the peer reads too slowly", err))
@@ -85,8 +84,9 @@ func (c *Conn) encodeReply(rt ReplyTo, r answer, b *Batch) bool {
 }
 
 // encodeRequest appends a request to the output. A request that is over the
-// limit is refused; unlike replies nothing has been promised for it.
-func (c *Conn) encodeRequest(r outgoing, opaque, flag int32, s Serialization) (bool, error) {
+// limit is refused; unlike replies nothing has been promised for it. With a
+// batch the connection is put on the batch's list.
+func (c *Conn) encodeRequest(r outgoing, opaque, flag int32, s Serialization, b *Batch) (bool, error) {
 	c.mu.Lock()
 	if c.closing {
 		err := c.causeLocked()
@@ -107,6 +107,9 @@ func (c *Conn) encodeRequest(r outgoing, opaque, flag int32, s Serialization) (b
 		}
 		c.mu.Unlock()
 		return false, err
+	}
+	if b != nil {
+		b.takeLocked(c)
 	}
 	return c.finishEncode(o, r.payload()), nil
 }

@@ -70,6 +70,7 @@ func (c *Conn) dispatch() {
 	if c.completing.Load() {
 		c.completing.Store(false)
 		c.Flush() // Handle may take longer than a callback
+		c.burst.Flush()
 	}
 	if s := uint32(cmd.Serialization); c.options.followPeer && c.serialization.Load() != s {
 		c.serialization.Store(s)
@@ -92,6 +93,7 @@ func (c *Conn) endHandling() {
 		c.completing.Store(false)
 	}
 	c.Flush()
+	c.burst.Flush()
 	// The command must not keep a buffer alive that has been given back.
 	fields := c.command.Fields
 	clear(fields[:cap(fields)])
@@ -138,6 +140,7 @@ func (c *Conn) fill() error {
 // requests, until half of the soft limit has been sent.
 func (c *Conn) awaitOutput() {
 	c.Flush()
+	c.burst.Flush()
 	c.wait(func() bool { return c.pendingBytes.Load() <= int64(c.options.OutputSoftBytes)/2 || c.draining })
 }
 

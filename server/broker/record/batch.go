@@ -8,10 +8,16 @@ import (
 // BatchItem is one message of a batch that a producer sent in one request. Its
 // slices alias the request's body.
 type BatchItem struct {
+	Born       int64 // Unix milliseconds; only in a gathered batch
 	Flag       int32
 	Body       []byte
 	Properties []byte
 }
+
+// FieldGathered is a header field of a batch that somebody has put together of
+// messages that were sent one by one: each has its own time of birth, and is
+// stored as if it had come alone.
+const FieldGathered = "APOGEE_GATHERED"
 
 // batchItemBytesMin: size, magic, checksum, flag, and two empty fields with
 // their lengths.
@@ -20,8 +26,7 @@ const batchItemBytesMin = 4 + 4 + 4 + 4 + 4 + 2
 // SplitBatch cuts the first message off the body of a batch:
 //
 //	4    size of this message, this field included
-//	4    magic, not looked at
-//	4    checksum, not looked at
+//	8    magic and checksum, which nobody looks at; in a gathered batch, the time of birth
 //	4    flag
 //	4+n  body
 //	2+n  properties
@@ -37,7 +42,7 @@ func SplitBatch(b []byte) (BatchItem, []byte, error) {
 		return BatchItem{}, nil, fmt.Errorf("%w: batch: size %d, with %d bytes left", ErrCorrupt, size, len(b))
 	}
 	item, rest := b[:size:size], b[size:]
-	flag := binary.BigEndian.Uint32(item[12:])
+	born, flag := binary.BigEndian.Uint64(item[4:]), binary.BigEndian.Uint32(item[12:])
 	body, fields, err := cut(item[16:], 4, "batch: body")
 	if err != nil {
 		return BatchItem{}, nil, err
@@ -50,5 +55,18 @@ func SplitBatch(b []byte) (BatchItem, []byte, error) {
 		return BatchItem{}, nil, fmt.Errorf("%w: batch: properties of %d bytes with %d bytes after them",
 			ErrCorrupt, len(properties), len(after))
 	}
-	return BatchItem{Flag: int32(flag), Body: body, Properties: properties}, rest, nil
+	return BatchItem{Born: int64(born), Flag: int32(flag), Body: body, Properties: properties}, rest, nil
+}
+
+// AppendBatch appends a message in the layout that SplitBatch reads. The caller
+// has checked that the properties have at most PropertiesBytesMax.
+func AppendBatch(dst []byte, item BatchItem) []byte {
+	be := binary.BigEndian
+	dst = be.AppendUint32(dst, uint32(batchItemBytesMin+len(item.Body)+len(item.Properties)))
+	dst = be.AppendUint64(dst, uint64(item.Born))
+	dst = be.AppendUint32(dst, uint32(item.Flag))
+	dst = be.AppendUint32(dst, uint32(len(item.Body)))
+	dst = append(dst, item.Body...)
+	dst = be.AppendUint16(dst, uint16(len(item.Properties)))
+	return append(dst, item.Properties...)
 }

@@ -45,6 +45,7 @@ func TestWhenNobodyAcceptsMessagesAreKeptAndDeliveredInOrderAsTheyWere(t *testin
 	p := newApplication(t, a)
 	p.send(message(1, "direct"))
 	c.down()
+	awaitAway(t, a)
 	for i := range 50 {
 		p.spooled(message(i%2, fmt.Sprint(i), "own", "property"))
 	}

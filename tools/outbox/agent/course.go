@@ -14,8 +14,10 @@ import (
 )
 
 const (
-	windowMax      = 64 // entries of a stream that are in memory
-	windowBytes    = 4 << 20
+	windowMax      = 256 // entries of a stream that are in memory
+	windowBytes    = 1 << 20
+	aheadMax       = 2 * windowMax // entries that are delivered, or in flight, and not noted as delivered
+	notePause      = 5 * time.Millisecond
 	pauseMin       = 50 * time.Millisecond
 	pauseMax       = 5 * time.Second
 	unwillingTries = 10 // after so many answers that may change, an entry is quarantined
@@ -34,6 +36,7 @@ type course struct {
 	landed chan outcome // has room for a window
 
 	window []*parcel // from the first that isn't done on
+	batch  batch     // the last that was sent
 	next   event.Offset
 	flying int
 	resume time.Time // nothing is sent before
@@ -51,6 +54,8 @@ type parcel struct {
 	command   remoting.Command
 	frame     []byte
 	request   request
+	together  string // what it must have in common with those that it is sent with; "" to be sent alone
+	flag      int32
 	flying    bool
 	delivered bool
 	reason    string // why it is to be quarantined, "" for not
@@ -59,7 +64,7 @@ type parcel struct {
 
 // outcome is what became of an attempt.
 type outcome struct {
-	parcel  *parcel
+	parcel  *parcel // nil for the whole batch
 	verdict verdict
 	text    string
 }
@@ -67,8 +72,9 @@ type outcome struct {
 func newCourse(d *drain, s *spool.Stream, found bool) *course {
 	c := &course{drain: d, stream: s, pokes: make(chan struct{}, 1), hasten: make(chan struct{}, 1), stop: make(chan struct{}),
 		landed: make(chan outcome, windowMax), next: s.First(), pause: pauseMin}
+	c.batch.course, c.batch.landed = c, c.batch.land
 	if found {
-		c.doubt = c.next + 1
+		c.doubt = c.next + aheadMax
 	}
 	return c
 }
@@ -152,9 +158,7 @@ func (c *course) fill() {
 
 func (c *course) parcelOf(i spool.Item) *parcel {
 	p := &parcel{course: c, offset: i.Offset, peers: event.Offset(i.Peers), doubt: i.Doubt}
-	if i.Offset-p.peers < c.doubt {
-		p.doubt = true
-	}
+	p.doubt = p.doubt || i.Offset < c.doubt
 	b := bytes.Clone(i.Payload)
 	if len(b) == 0 || len(b) < 1+int(b[0]) {
 		p.reason = "it isn't a message of this outbox"
@@ -172,6 +176,7 @@ func (c *course) parcelOf(i spool.Item) *parcel {
 	if p.doubt {
 		p.request.markDoubt()
 	}
+	p.together, p.flag = p.request.together(p.broker)
 	return p
 }
 
@@ -186,9 +191,19 @@ func (c *course) sendPermitted() {
 	if !c.resume.IsZero() && time.Now().Before(c.resume) {
 		return
 	}
-	for _, p := range c.window {
+	if len(c.window) > 0 && c.window[0].offset-c.stream.Recorded() > aheadMax-windowMax {
+		c.resume = time.Now().Add(notePause)
+		return
+	}
+	if c.batch.flying || c.flying == 0 && c.sendBatch() {
+		return
+	}
+	for i, p := range c.window {
 		if p.offset-p.peers > c.window[0].offset {
 			return // it waits for others
+		}
+		if c.flying > 0 && c.batch.begins(c.window[i:]) {
+			return // and those behind it go with it
 		}
 		if p.flying || p.delivered || p.reason != "" {
 			continue
@@ -215,6 +230,10 @@ func (c *course) rest() {
 
 // land takes in what became of an attempt.
 func (c *course) land(o outcome) {
+	if o.parcel == nil {
+		c.landBatch(o)
+		return
+	}
 	p, m := o.parcel, c.drain.agent.metrics
 	p.flying = false
 	c.flying--
@@ -272,7 +291,7 @@ var errNotYet = errors.New("no broker is in reach")
 // send gives the entry to its broker.
 func (p *parcel) send() error {
 	a := p.course.drain.agent
-	t, queue, ok := a.routes.place(p.broker, p.request.topic, p.command, p.request.queue)
+	t, queue, ok := p.course.place(p)
 	if !ok {
 		return errNotYet
 	}

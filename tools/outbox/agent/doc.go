@@ -18,8 +18,9 @@
 // # A send
 //
 //	client's reader   copies the request, has it written to the broker's
-//	                  connection, and reads the next one
-//	broker's reader   passes the answer on as it is: nothing is stored here
+//	                  connection, with all others that have arrived, and reads on
+//	broker's reader   passes the answer on as it is, with all others that have
+//	                  arrived: nothing is stored here
 //
 // The copy is for the case that no answer comes, or that it says that nothing
 // was stored (verdict.go). Then another broker of the topic gets the message, if
@@ -31,8 +32,10 @@
 // # Draining
 //
 // Each stream with entries has a course: a goroutine that sends them in order,
+// as a batch to a broker that takes it for what it is (gather.go), else
 // together only what its clients had sent together. A broker's answer "stored"
-// moves the stream's mark. What can't be sent pauses, twice as long each time and
+// moves the stream's mark; what is delivered runs no more than 512 entries ahead of what is
+// noted. What can't be sent pauses, twice as long each time and
 // with jitter; a new connection or route ends all pauses.
 //
 // # Bytes of a message in the spool

@@ -27,7 +27,8 @@ type flight struct {
 	bytes   int64
 	command remoting.Command
 	arena   []byte
-	tried   []*upstream // brokers that have said no
+	tried   []*upstream    // brokers that have said no
+	conn    *remoting.Conn // that it was forwarded by
 
 	request request
 	read    bool // request is that of command
@@ -57,7 +58,7 @@ func (f *flight) finish() {
 	a := f.agent
 	a.inFlight.Add(-f.bytes)
 	f.reply.Reset()
-	f.replyTo, f.door, f.read, f.request = remoting.ReplyTo{}, nil, false, request{}
+	f.replyTo, f.door, f.conn, f.read, f.request = remoting.ReplyTo{}, nil, nil, false, request{}
 	clear(f.tried)
 	f.tried, f.keys = f.tried[:0], f.keys[:0]
 	f.entry.Stream, f.entry.Payload, f.entry.Doubt = nil, nil, false
@@ -83,7 +84,7 @@ func (a *Agent) send(d *door, rt remoting.ReplyTo, cmd *remoting.Command) {
 			return
 		}
 	}
-	if d.upstream != nil && f.forward(d.upstream) {
+	if d.upstream != nil && f.forward(d.upstream, rt.Conn.Burst()) {
 		return
 	}
 	f.elsewhere()
@@ -107,15 +108,17 @@ func (f *flight) hasBacklog() bool {
 	return st != nil && st.Waiting() > 0
 }
 
-// forward sends the request to a broker, and reports whether it did.
-func (f *flight) forward(u *upstream) bool {
+// forward sends the request to a broker, together with others of a batch, and
+// reports whether it did.
+func (f *flight) forward(u *upstream, b *remoting.Batch) bool {
 	f.tried = append(f.tried, u)
 	c := u.connection()
 	if c == nil {
 		return false
 	}
 	oneway := f.command.IsOneway()
-	if err := c.Forward(&f.command, f.agent.config.ForwardTime, f.landed); err != nil {
+	f.conn = c
+	if err := b.Forward(c, &f.command, f.agent.config.ForwardTime, f.landed); err != nil {
 		return false
 	}
 	f.agent.metrics.forwarded.Inc()
@@ -139,7 +142,7 @@ func (f *flight) land(response *remoting.Command, err error) {
 		f.agent.metrics.inDoubt.Inc()
 		f.keep(true)
 	default:
-		f.replyTo.Pass(response)
+		f.conn.Burst().Pass(f.replyTo, response)
 		f.finish()
 	}
 }
@@ -151,7 +154,10 @@ func (f *flight) elsewhere() {
 		for _, q := range f.agent.routes.writable(f.request.topic) {
 			if !f.hasTried(q.upstream) && q.upstream.connection() != nil {
 				f.request.setQueue(f.request.queue % q.queues)
-				if f.forward(q.upstream) {
+				var alone remoting.Batch
+				forwarded := f.forward(q.upstream, &alone)
+				alone.Flush()
+				if forwarded {
 					f.agent.metrics.elsewhere.Inc()
 					return
 				}

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/apogeemq/apogee/server/broker/record"
 	"github.com/apogeemq/apogee/server/remoting"
 	"github.com/apogeemq/apogee/tools/client"
 )
@@ -25,6 +26,8 @@ type cluster struct {
 	got     []sent
 	answer  func(s sent) remoting.Reply
 	silent  bool // sends get no answer
+	gathers bool // batches of messages that were sent one by one are understood
+	batches int  // that have come
 	queues  int
 }
 
@@ -102,6 +105,10 @@ func (c *cluster) name(rt remoting.ReplyTo, cmd *remoting.Command) {
 }
 
 func (c *cluster) serve(rt remoting.ReplyTo, cmd *remoting.Command) {
+	if cmd.Code == remoting.RequestGetBrokerRuntimeInfo && c.gathers {
+		rt.Send(&remoting.Reply{Body: []byte(`{"table":{"apogeeGathers":"true"}}`)})
+		return
+	}
 	if !isSend(cmd.Code) {
 		reply := remoting.Reply{Remark: "the broker's answer"}
 		reply.SetInt("code", int64(cmd.Code))
@@ -112,21 +119,43 @@ func (c *cluster) serve(rt remoting.ReplyTo, cmd *remoting.Command) {
 	if err := r.read(cmd); err != nil {
 		c.t.Error(err)
 	}
-	s := sent{cmd.Code, strconv.Itoa(int(r.queue)), string(r.properties), string(cmd.Body), strconv.FormatInt(r.born, 10)}
+	all := []sent{{cmd.Code, strconv.Itoa(int(r.queue)), string(r.properties), string(cmd.Body), strconv.FormatInt(r.born, 10)}}
+	if cmd.Bool(record.FieldGathered) {
+		all = c.messagesOf(all[0])
+	}
 	c.mu.Lock()
 	answer, silent := c.answer, c.silent
 	reply := remoting.Reply{}
 	reply.SetText("msgId", "upstream")
-	if answer != nil {
-		reply = answer(s)
+	for _, s := range all {
+		if answer != nil && reply.Code == 0 {
+			reply = answer(s)
+		}
+	}
+	if len(all) > 1 {
+		c.batches++
 	}
 	if reply.Code == 0 {
-		c.got = append(c.got, s)
+		c.got = append(c.got, all...)
 	}
 	c.mu.Unlock()
 	if !silent {
 		rt.Send(&reply)
 	}
+}
+
+// messagesOf are those of a gathered batch.
+func (c *cluster) messagesOf(batch sent) (all []sent) {
+	for rest := []byte(batch.body); len(rest) > 0; {
+		item, after, err := record.SplitBatch(rest)
+		if err != nil {
+			c.t.Error(err)
+			return nil
+		}
+		rest = after
+		all = append(all, sent{batch.code, batch.queue, string(item.Properties), string(item.Body), strconv.FormatInt(item.Born, 10)})
+	}
+	return all
 }
 
 // say has the broker answer sends with a code.
@@ -175,6 +204,20 @@ func startAgent(t *testing.T, config Config) *Agent {
 		t.Fatal(err)
 	}
 	return a
+}
+
+// awaitAway waits until the agent has seen that its broker is gone: what is sent
+// before is in doubt.
+func awaitAway(t *testing.T, a *Agent) {
+	t.Helper()
+	eventually(t, "the broker to be away", func() bool {
+		for _, d := range a.allDoors() {
+			if d.upstream.connection() != nil {
+				return false
+			}
+		}
+		return true
+	})
 }
 
 func stopAgent(t *testing.T, a *Agent) {

@@ -2,6 +2,7 @@ package agent
 
 import (
 	"context"
+	"encoding/json"
 	"math/rand/v2"
 	"sync"
 	"sync/atomic"
@@ -12,6 +13,7 @@ import (
 
 const (
 	dialTime      = time.Second
+	askTime       = time.Second
 	redialMin     = 50 * time.Millisecond
 	redialMax     = 2 * time.Second
 	sweepTime     = time.Second // patience is measured in quarters of it
@@ -28,11 +30,12 @@ type upstream struct {
 	options remoting.ClientOptions
 	reached func() // after a connection was made
 
-	client atomic.Pointer[remoting.Client]
-	tried  chan struct{} // closed after the first attempt
-	stop   chan struct{}
-	ended  chan struct{}
-	once   sync.Once
+	client  atomic.Pointer[remoting.Client]
+	gathers atomic.Bool   // it takes batches of messages that were sent one by one
+	tried   chan struct{} // closed after the first attempt
+	stop    chan struct{}
+	ended   chan struct{}
+	once    sync.Once
 }
 
 // begin starts to connect.
@@ -55,7 +58,9 @@ func (u *upstream) run() {
 		}
 		u.once.Do(func() { close(u.tried) })
 		if err == nil {
+			u.gathers.Store(false)
 			u.reached()
+			u.ask(c)
 			select {
 			case <-c.Done():
 				pause = redialMin
@@ -72,6 +77,22 @@ func (u *upstream) run() {
 		case <-timer.C:
 		}
 		pause = min(2*pause, redialMax)
+	}
+}
+
+// ask finds out what the broker understands. One that doesn't say is taken for
+// one of Apache RocketMQ's.
+func (u *upstream) ask(c *remoting.Client) {
+	ctx, cancel := context.WithTimeout(context.Background(), askTime)
+	defer cancel()
+	got, err := c.Call(ctx, &remoting.Request{Code: remoting.RequestGetBrokerRuntimeInfo})
+	var body struct {
+		Table struct {
+			Gathers string `json:"apogeeGathers"`
+		} `json:"table"`
+	}
+	if err == nil && got.Code == remoting.ResponseSuccess && json.Unmarshal(got.Body, &body) == nil {
+		u.gathers.Store(body.Table.Gathers == "true")
 	}
 }
 

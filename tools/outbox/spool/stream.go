@@ -50,6 +50,14 @@ func (s *Stream) First() event.Offset {
 	return s.done
 }
 
+// Recorded is the first entry that isn't noted as done: after a death of the
+// process it is the first again.
+func (s *Stream) Recorded() event.Offset {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.recorded
+}
+
 // Put stores an entry. After an error nothing was stored and Stored isn't
 // called: ErrFull, or those of replication's Propose.
 func (s *Spool) Put(e *Entry) error { return s.putWith(e, nil) }
