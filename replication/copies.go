@@ -120,27 +120,38 @@ func (g *Group) repairUnread() {
 }
 
 // repairAtStart waits until all can be read that Raft reads when it starts, which
-// ends the process where it can't: what is behind the projections. What was found
-// to be damaged before is repaired meanwhile.
-func (g *Group) repairAtStart(ctx context.Context, damaged []commitlog.Damaged) error {
-	applied := g.engine.Marks().Applied
+// ends the process where it can't: entries behind what the projections have,
+// those of events without their data. What was found to be damaged otherwise is
+// repaired meanwhile.
+func (g *Group) repairAtStart(ctx context.Context, logs raft.LogStore, damaged []commitlog.Damaged) error {
+	l := g.engine.Log()
 	for _, d := range damaged {
-		if d.Last <= applied {
-			g.running.Go(func() { _ = g.repairDamage(g.copies.work, d) })
-		}
+		g.running.Go(func() {
+			_ = untilRepaired(g.copies.work, func() error {
+				return l.CursorFrom(d.First).Visit(d.Last, func(commitlog.Frame) error { return nil })
+			})
+		})
 	}
-	end, _, _ := g.engine.Log().End()
-	first, _ := g.engine.Log().First()
-	return g.repairDamage(ctx, commitlog.Damaged{First: max(applied+1, first), Last: end})
+	end, _, _ := l.End()
+	first, _ := l.First()
+	next := max(g.engine.Marks().Applied+1, first)
+	return untilRepaired(ctx, func() error {
+		for ; next <= end; next++ {
+			var entry raft.Log
+			if err := logs.GetLog(uint64(next), &entry); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
 }
 
-// repairDamage reads frames until they can be read: what is damaged is then
-// repaired.
-func (g *Group) repairDamage(ctx context.Context, d commitlog.Damaged) error {
+// untilRepaired reads until all can be read: what is damaged is then repaired.
+func untilRepaired(ctx context.Context, read func() error) error {
 	again := time.NewTicker(repairPeriod)
 	defer again.Stop()
 	for {
-		err := g.engine.Log().CursorFrom(d.First).Visit(d.Last, func(commitlog.Frame) error { return nil })
+		err := read()
 		if err == nil || !errors.Is(err, commitlog.ErrCorrupt) {
 			return nil // or trimmed, or truncated
 		}

@@ -23,14 +23,31 @@ type entries struct {
 	voteless *atomic.Pointer[raft.ServerID]
 }
 
-// GetLog reads an entry, those of events without data.
+// GetLog reads an entry. Those of events come without data, which isn't read.
 func (s entries) GetLog(index uint64, entry *raft.Log) error {
-	return s.get(index, entry, func(f *commitlog.Frame) error {
-		if f.Kind == commitlog.FrameEvents {
-			*entry = raft.Log{Index: uint64(f.Index), Term: uint64(f.Term), AppendedAt: time.UnixMilli(f.Timestamp), Type: raft.LogCommand}
-			return nil
+	return s.get(index, entry, func() error {
+		h, known := s.heads.of(event.Index(index))
+		if !known {
+			var err error
+			if h, err = s.header(event.Index(index)); err != nil {
+				return err
+			}
 		}
-		if err := s.decode(f, entry); err != nil || f.Kind != commitlog.FrameConfiguration {
+		if h.Kind != commitlog.FrameEvents {
+			return s.whole(index, entry)
+		}
+		if !known {
+			s.heads.keep(h)
+		}
+		*entry = raft.Log{Index: index, Term: uint64(h.Term), AppendedAt: time.UnixMilli(h.Timestamp), Type: raft.LogCommand}
+		return nil
+	})
+}
+
+// whole reads an entry with its data.
+func (s entries) whole(index uint64, entry *raft.Log) error {
+	return s.visit(event.Index(index), func(f commitlog.Frame) error {
+		if err := s.decode(&f, entry); err != nil || f.Kind != commitlog.FrameConfiguration {
 			return err
 		}
 		if node := s.voteless.Load(); node != nil {

@@ -53,7 +53,7 @@ const (
 	// commitTimeout is when followers hear at the latest what is committed.
 	commitTimeout = 20 * time.Millisecond
 	// appendEntriesMax bounds the entries that are looked up for one message.
-	appendEntriesMax = 128
+	appendEntriesMax = 512
 	// behindBytesMax: a replica with more of the log before it gets no more
 	// bytes a second than the limit for catching up.
 	behindBytesMax = 16 << 20
@@ -261,7 +261,7 @@ func (g *Group) openRaft(ctx context.Context, creation commitlog.Creation, recov
 	})
 	g.slaves = slaveWatch{kind: g.options.MasterSlave, of: g.transport.Match}
 	g.running.Go(g.repairUnread)
-	if err := g.repairAtStart(ctx, recovery.Damaged); err != nil {
+	if err := g.repairAtStart(ctx, logs, recovery.Damaged); err != nil {
 		return errors.Join(err, g.transport.Close())
 	}
 	if err := g.startRaft(logs, stable); err != nil {

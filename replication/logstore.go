@@ -51,6 +51,8 @@ type LogStore struct {
 
 	mu      sync.Mutex
 	cursors []*commitlog.Cursor // at the entries that are likely to be read next
+
+	heads heads
 }
 
 var (
@@ -112,10 +114,13 @@ const logGone raft.LogType = 255
 // with whatever the leader sends. For everything else that isn't there it
 // returns raft.ErrLogNotFound.
 func (s *LogStore) GetLog(index uint64, entry *raft.Log) error {
-	return s.get(index, entry, func(f *commitlog.Frame) error { return s.decode(f, entry) })
+	return s.get(index, entry, func() error {
+		return s.visit(event.Index(index), func(f commitlog.Frame) error { return s.decode(&f, entry) })
+	})
 }
 
-func (s *LogStore) get(index uint64, entry *raft.Log, decode func(*commitlog.Frame) error) error {
+// get is GetLog with a read of its own for what is in the log.
+func (s *LogStore) get(index uint64, entry *raft.Log, read func() error) error {
 	s.cutting.RLock()
 	defer s.cutting.RUnlock()
 	b := s.log.Base()
@@ -134,7 +139,7 @@ func (s *LogStore) get(index uint64, entry *raft.Log, decode func(*commitlog.Fra
 	if index > uint64(end) {
 		return raft.ErrLogNotFound
 	}
-	err := s.visit(event.Index(index), func(f commitlog.Frame) error { return decode(&f) })
+	err := read()
 	if errors.Is(err, commitlog.ErrNotFound) {
 		return raft.ErrLogNotFound
 	}
@@ -148,12 +153,25 @@ const cursorsMax = 8
 // visit reads a frame with a cursor that stands there, so that a run of reads
 // goes through the log once.
 func (s *LogStore) visit(index event.Index, read func(commitlog.Frame) error) error {
+	return s.with(index, func(c *commitlog.Cursor) error { return c.Visit(index, read) })
+}
+
+// header reads the header of a frame as visit reads frames.
+func (s *LogStore) header(index event.Index) (h commitlog.Header, err error) {
+	err = s.with(index, func(c *commitlog.Cursor) error {
+		h, err = c.Header()
+		return err
+	})
+	return h, err
+}
+
+func (s *LogStore) with(index event.Index, read func(*commitlog.Cursor) error) error {
 	c, known := s.takeCursor(index)
-	err := c.Visit(index, read)
+	err := read(c)
 	if err != nil && known {
 		// What stood there may have been truncated since.
 		c = s.log.CursorFrom(index)
-		err = c.Visit(index, read)
+		err = read(c)
 	}
 	if err == nil {
 		s.keepCursor(c)
@@ -389,6 +407,7 @@ func (s *LogStore) cut(first uint64) error {
 	if s.watcher != nil {
 		s.watcher.lose()
 	}
+	s.heads.forget()
 	if oldest, _ := s.log.First(); first <= uint64(oldest) {
 		return s.log.Reset(s.log.Base())
 	}
@@ -407,6 +426,7 @@ func (s *LogStore) Reset(base commitlog.Base) error {
 	if s.watcher != nil {
 		s.watcher.lose()
 	}
+	s.heads.forget()
 	return s.log.Reset(base)
 }
 

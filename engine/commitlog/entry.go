@@ -66,9 +66,6 @@ func (c *Cursor) covering(position event.Position) (near, error) {
 		if h.End() > position {
 			return near{segment: c.segment.base(), offset: c.at, from: h.Position, to: h.End()}, nil
 		}
-		c.chain, c.chained = chain{}.next(&h), true
-		c.next = h.Index + 1
-		c.at += int64(frameBytes(int(h.DataBytes)))
-		c.toNextSegment()
+		c.pass(&h)
 	}
 }

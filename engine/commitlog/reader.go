@@ -286,8 +286,8 @@ func (c *Cursor) Next() event.Index { return c.next }
 // appended. It stops at the first error of visit.
 func (c *Cursor) Visit(through event.Index, visit func(Frame) error) error {
 	for c.next <= through {
-		if first, _ := c.log.First(); c.next < first {
-			return fmt.Errorf("read frame %d: %w: trimmed, the log begins with frame %d", c.next, ErrNotFound, first)
+		if err := c.untrimmed(); err != nil {
+			return err
 		}
 		if pin, ok := c.log.tail.pin(byIndex(c.next)); ok {
 			err := c.visitPinned(&pin, through, visit)
@@ -307,6 +307,53 @@ func (c *Cursor) Visit(through event.Index, visit func(Frame) error) error {
 		}
 	}
 	return nil
+}
+
+func (c *Cursor) untrimmed() error {
+	if first, _ := c.log.First(); c.next < first {
+		return fmt.Errorf("read frame %d: %w: trimmed, the log begins with frame %d", c.next, ErrNotFound, first)
+	}
+	return nil
+}
+
+// Header returns the header of the next frame, which must be appended, and moves
+// behind it. The frame's data is neither read nor verified.
+func (c *Cursor) Header() (Header, error) {
+	if err := c.untrimmed(); err != nil {
+		return Header{}, err
+	}
+	if pin, ok := c.log.tail.pin(byIndex(c.next)); ok {
+		defer c.log.tail.unpin(pin.chunk)
+		c.segment, c.chained = nil, false
+		h := pin.frames[c.next-pin.frames[0].header.Index].header
+		c.next++
+		return h, nil
+	}
+	if c.segment == nil {
+		if err := c.locate(); err != nil {
+			return Header{}, err
+		}
+	}
+	cuts := c.segment.cuts.Load()
+	h, err := c.headerHere()
+	if c.mend(err) {
+		cuts = c.segment.cuts.Load()
+		h, err = c.headerHere()
+	}
+	if err != nil {
+		return h, err
+	}
+	c.segment.noteRead(&h, c.at, cuts)
+	c.pass(&h)
+	return h, nil
+}
+
+// pass moves behind the frame on disk at the cursor.
+func (c *Cursor) pass(h *Header) {
+	c.chain, c.chained = chain{}.next(h), true
+	c.next = h.Index + 1
+	c.at += int64(frameBytes(int(h.DataBytes)))
+	c.toNextSegment()
 }
 
 func (c *Cursor) visitPinned(p *pinned, through event.Index, visit func(Frame) error) error {
@@ -359,10 +406,7 @@ func (c *Cursor) step(visit func(Frame) error) error {
 	}
 	c.segment.noteRead(&h, c.at, cuts)
 	f := Frame{Header: h, Data: data, Segment: c.segment.base(), Offset: c.at}
-	c.chain, c.chained = chain{}.next(&h), true
-	c.next = h.Index + 1
-	c.at += int64(frameBytes(int(h.DataBytes)))
-	c.toNextSegment()
+	c.pass(&h)
 	return visit(f)
 }
 

@@ -239,7 +239,6 @@ func (l *Log) replace(d *damage, frames [][]byte, r *Repair) error {
 	}
 	err = l.writeDiffering(s, file, begin, old, image)
 	s.forgetBetween(d.from, d.to)
-	l.history.forget(s.base(), begin)
 	return err
 }
 

@@ -279,9 +279,18 @@ func (l liar) Frames(_, _ event.Index, take func([]byte) error) error {
 
 func TestAFrameThatDoesNotFitBetweenItsNeighboursIsNotTaken(t *testing.T) {
 	t.Parallel()
+	t.Run("the one behind doesn't continue it", func(t *testing.T) { refusesWrong(t, 7) })
+	t.Run("the damaged one behind doesn't continue it", func(t *testing.T) { refusesWrong(t, 7, 8) })
+}
+
+// refusesWrong offers a wrong frame for the first of those that are damaged, and
+// the right one for the second.
+func refusesWrong(t *testing.T, damaged ...int) {
+	t.Parallel()
 	w := newTwins(t, mixedSizes)
-	w.spoil(t, 7, 0, 100)
-	w.spoil(t, 8, 0, 100)
+	for _, i := range damaged {
+		w.spoil(t, i, 0, 100)
+	}
 	w.open(t)
 	behind, err := w.good.CopyFrame(w.at[8].Index, nil) // the right one behind the wrong one
 	if err != nil {
@@ -292,7 +301,8 @@ func TestAFrameThatDoesNotFitBetweenItsNeighboursIsNotTaken(t *testing.T) {
 	h.DataCRC = sumOf(FrameEvents, other, w.l.Seed())
 	frame := make([]byte, headerBytes)
 	h.put(frame, w.l.Seed())
-	w.l.opts.Copies = func() []Copy { return []Copy{liar{append(frame[:sharedHeaderBytes], other...), behind}} }
+	offer := liar{append(frame[:sharedHeaderBytes], other...), behind}[:len(damaged)]
+	w.l.opts.Copies = func() []Copy { return []Copy{offer} }
 	err = w.l.NewReader().Frame(w.at[7].Index, func(Frame) error { return nil })
 	if !errors.Is(err, ErrCorrupt) || w.l.Stats().Repaired != 0 {
 		t.Fatalf("a frame that nobody had stored: %v", err)
