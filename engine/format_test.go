@@ -9,6 +9,8 @@ import (
 	"go/parser"
 	"go/token"
 	"os"
+	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 )
@@ -33,6 +35,16 @@ from the log's random id begins most checksums, so that bytes of another log nev
 | base checkpoint | ` + "`base`" + ` in the log's folder | yes |
 | index file | ` + "`index/*.idx`" + ` | no: rebuilt from the log |
 | state checkpoint | ` + "`index/*.state`" + ` | no: rebuilt from the log |
+| term and vote of a replica | ` + "`stable`" + ` in the log's folder | yes: without it a node may vote twice |
+| configurations of a replica | ` + "`members`" + ` in the log's folder | no: read from the log |
+| how far slaves are | ` + "`replicated`" + ` in the log's folder | no: without it more is put aside |
+| frames that a new master hasn't got | ` + "`divergent/FIRST-LAST.CHECKSUM`" + ` below storePathRootDir: a log of its own | no |
+| groups of a cluster | ` + "`groups`" + ` below storePathRootDir (of several, the first) | no |
+
+Notes in the log's folder of which the name says all, or that have one value: ` + "`owner`" + ` (cluster and broker whose log it is, as text),
+` + "`identity`" + ` (the 16 bytes by which a group knows a node that has no log yet), ` + "`received`" + ` (a base checkpoint that is being received),
+` + "`differs`" + ` (empty: the master's log contradicts what is applied here; the next start finds where), ` + "`slaves`" + ` (empty: a slave has
+knocked at a broker by itself; the next start opens the log so that slaves get it).
 
 A format that changes gets a new version number; a version is never given another meaning. A program that meets a
 newer version of what is part of the log stops and says so; what is not part of the log it rebuilds.
@@ -58,6 +70,10 @@ var formatParts = []struct{ title, file, symbol string }{
 	{"Checkpoint section: retention", "projection/retention/doc.go", ""},
 	{"Checkpoint section: lock", "projection/lock/doc.go", ""},
 	{"Index file", "indexfile/doc.go", ""},
+	{"Term and vote", "../replication/stablestore.go", "StableStore"},
+	{"Configurations", "../replication/members.go", "memberFile"},
+	{"How far slaves are", "../replication/replicated.go", "replicatedName"},
+	{"Groups of a cluster", "../server/node/groups.go", "groupStates"},
 }
 
 func TestTheFormatDocumentSaysWhatThePackagesSay(t *testing.T) {
@@ -132,11 +148,56 @@ func documentationOf(tree *ast.File, symbol string) string {
 			}
 		case *ast.GenDecl:
 			for _, s := range d.Specs {
-				if s, ok := s.(*ast.TypeSpec); ok && s.Name.Name == symbol {
-					return d.Doc.Text()
+				switch s := s.(type) {
+				case *ast.TypeSpec:
+					if s.Name.Name == symbol {
+						return d.Doc.Text()
+					}
+				case *ast.ValueSpec:
+					if s.Names[0].Name == symbol {
+						return d.Doc.Text()
+					}
 				}
 			}
 		}
 	}
 	return ""
+}
+
+// fileNames are the sources in which files of a node get their names, as string
+// constants whose own names end with Name.
+var fileNames = []string{"*.go", "commitlog/*.go", "../replication/*.go", "../server/node/*.go"}
+
+func TestTheFormatDocumentNamesEveryFile(t *testing.T) {
+	t.Parallel()
+	document, err := os.ReadFile(formatDocument)
+	if err != nil {
+		t.Fatal(err)
+	}
+	constant := regexp.MustCompile(`(?m)^\s*(?:const )?[a-z]\w*Name\s*=\s*"([^"]+)"`)
+	found := 0
+	for _, pattern := range fileNames {
+		sources, err := filepath.Glob(pattern)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, source := range sources {
+			if strings.HasSuffix(source, "_test.go") {
+				continue
+			}
+			text, err := os.ReadFile(source)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, m := range constant.FindAllSubmatch(text, -1) {
+				found++
+				if !regexp.MustCompile("(?m)`" + regexp.QuoteMeta(string(m[1])) + "`|^" + regexp.QuoteMeta(string(m[1])) + " ").Match(document) {
+					t.Errorf("%s: docs/FORMAT.md doesn't name the file %s", source, m[1])
+				}
+			}
+		}
+	}
+	if found < 15 {
+		t.Errorf("only %d names of files were found", found)
+	}
 }

@@ -161,6 +161,13 @@ func (c *checkpoints) installed() {
 	_ = c.remove() // the next one replaces it
 }
 
+// arrived is the checkpoint that was received last, nil once it is installed.
+func (c *checkpoints) arrived() *raft.SnapshotMeta {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.received
+}
+
 // receiver writes a checkpoint that the leader sends.
 type receiver struct {
 	checkpoints *checkpoints

@@ -6,6 +6,8 @@ import (
 	"regexp"
 	"strconv"
 
+	"github.com/hashicorp/raft"
+
 	"github.com/apogeemq/apogee/engine/commitlog"
 	"github.com/apogeemq/apogee/engine/disk"
 	"github.com/apogeemq/apogee/engine/event"
@@ -113,6 +115,30 @@ func (g *Group) beforeCut(from event.Index) error {
 	err := disk.WriteWhole(g.options.Engine.Log.Disk, differsName, nil)
 	g.startAgain("its master's log differs from frame " + strconv.FormatUint(uint64(from), 10) + " on, which is applied here")
 	return errors.Join(fmt.Errorf("drop the log from frame %d on: it is applied here; the node has to start again", from), err)
+}
+
+// beforeReset runs before a master's checkpoint takes the place of this slave's
+// log, which ends with frame end of a term. Frames of one term are of one master,
+// and terms that follow one upon the other are of masters that had each what the
+// one before had stored: so those logs are the same as far as the shorter goes.
+// Only a promotion leaps (termLeap), and that master may lack what is here.
+func (g *Group) beforeReset(base *raft.SnapshotMeta) error {
+	l := g.engine.Log()
+	end, term, _ := l.End()
+	same := end <= event.Index(base.Index) && term <= event.Term(base.Term) && event.Term(base.Term)-term < termLeap
+	if same || event.Index(base.Index) <= g.engine.Marks().Applied {
+		return nil // the engine leaves what is applied; beforeCut is asked about the rest
+	}
+	through, err := replicatedThrough(g.options.Engine.Log.Disk, l.Meta().Log)
+	if err != nil {
+		return err
+	}
+	d, err := putAside(l, through, g.options.MasterSlave.Divergent)
+	if err == nil && d.First <= d.Last {
+		g.text.Error("this slave's log ended with frames that its master may lack, which has dropped that part of its own; they were put aside and dropped here",
+			"group", g.options.Name, "first", d.First, "last", d.Last, "folder", d.Name())
+	}
+	return err
 }
 
 // deposed looks why this node leads no more. An only voter loses its place to

@@ -15,7 +15,26 @@ import (
 // waits until all nodes that are up have done so.
 func (c *trio) trim() {
 	c.t.Helper()
-	leader := c.leader()
+	c.trimAt(c.leader())
+	for _, n := range c.nodes {
+		if n.group == nil {
+			continue
+		}
+		c.trimmed(n)
+	}
+}
+
+func (c *trio) trimmed(n *groupNode) {
+	c.t.Helper()
+	c.until("the old segments to go", func() bool {
+		first, _ := n.group.Engine().Log().First()
+		return first > 1
+	})
+}
+
+// trimAt drops what is old at the leader, and waits for it alone.
+func (c *trio) trimAt(leader *groupNode) {
+	c.t.Helper()
 	sealed := leader.group.Engine().Log().Sealed()
 	if len(sealed) < 2 {
 		c.t.Fatalf("only %d segments are sealed", len(sealed))
@@ -30,15 +49,7 @@ func (c *trio) trim() {
 	if got := <-done; got.Outcome != engine.OutcomeCommitted && got.Outcome != engine.OutcomeNoReplica {
 		c.t.Fatalf("the trim ends with outcome %d", got.Outcome)
 	}
-	for _, n := range c.nodes {
-		if n.group == nil {
-			continue
-		}
-		c.until("the old segments to go", func() bool {
-			first, _ := n.group.Engine().Log().First()
-			return first > 1
-		})
-	}
+	c.trimmed(leader)
 }
 
 func TestAReplicaThatIsFarBehindGetsACheckpointAndEveryRetainedMessage(t *testing.T) {

@@ -262,6 +262,7 @@ func (g *Group) tick() {
 		// Raft tells the state machine of events alone; what is committed may end
 		// with a frame without any.
 		g.commitLocked(min(g.lastCommitted(), g.engine.Marks().Appended))
+		g.commitOrphaned()
 		g.committing.Unlock()
 	}
 	g.expire()

@@ -61,7 +61,7 @@ func replicatedThrough(d disk.Disk, id event.LogID) (event.Index, error) {
 
 func decodeReplicated(b []byte, seed event.Seed) (event.Index, error) {
 	le := binary.LittleEndian
-	if len(b) != replicatedBytes || le.Uint32(b) != replicatedMagic || event.Checksum(seed, b[8:]) != le.Uint32(b[4:]) {
+	if len(b) != replicatedBytes || le.Uint32(b) != replicatedMagic || le.Uint32(b[12:]) != 0 || event.Checksum(seed, b[8:]) != le.Uint32(b[4:]) {
 		return 0, fmt.Errorf("read %s: %w", replicatedName, checkpoint.ErrCorrupt)
 	}
 	if v := le.Uint32(b[8:]); v != replicatedVersion {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/hashicorp/raft"
 
+	"github.com/apogeemq/apogee/engine/commitlog"
 	"github.com/apogeemq/apogee/engine/disk"
 	"github.com/apogeemq/apogee/engine/event"
 )
@@ -256,13 +257,39 @@ func (g *Group) Slaves() (is bool, wanted, counting int) {
 }
 
 // applyAsSlave has a slave that starts apply all of its log, with or without a
-// master: what it has was stored by the one voter before it was sent, so it is
-// committed.
+// master.
 func (g *Group) applyAsSlave(ctx context.Context) error {
 	end, _, _ := g.engine.Log().End()
 	if first, _ := g.engine.Log().First(); !g.IsSlave() || end < first {
 		return nil
 	}
-	g.commit(end)
+	g.committing.Lock()
+	g.commitStored()
+	g.committing.Unlock()
 	return g.awaitApplied(ctx, end)
+}
+
+// commitOrphaned moves Committed on a slave that nobody leads: its master's last
+// word on that may not have come.
+func (g *Group) commitOrphaned() {
+	if g.options.MasterSlave == nil {
+		return
+	}
+	if _, leader := g.raft.LeaderWithID(); leader == "" && g.IsSlave() {
+		g.commitStored()
+	}
+}
+
+// commitStored moves Committed on a slave to what it has stored. The one voter
+// had stored that before it sent it, so it is committed. g.committing is held;
+// nothing is cut off meanwhile.
+func (g *Group) commitStored() {
+	g.store.cutting.RLock()
+	defer g.store.cutting.RUnlock()
+	m := g.engine.Marks()
+	if g.options.Mark == commitlog.Written {
+		g.commitLocked(m.Written)
+		return
+	}
+	g.commitLocked(m.Durable)
 }

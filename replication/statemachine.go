@@ -52,7 +52,14 @@ func (m *stateMachine) Restore(source io.ReadCloser) error {
 	g.committing.Lock()
 	defer g.committing.Unlock()
 	g.text.Info("installing the leader's checkpoint", "group", g.options.Name)
-	err := errors.Join(g.engine.Install(source, g.store.Reset), source.Close())
+	var err error
+	if at := g.checkpoints.arrived(); at != nil && g.options.MasterSlave != nil {
+		err = g.beforeReset(at)
+	}
+	if err == nil {
+		err = g.engine.Install(source, g.store.Reset)
+	}
+	err = errors.Join(err, source.Close())
 	if err == nil {
 		g.checkpoints.installed()
 		g.metrics.installed.Inc()

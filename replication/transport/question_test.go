@@ -3,12 +3,16 @@ package transport
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/hashicorp/raft"
+
+	"github.com/apogeemq/apogee/engine/event"
 )
 
 // framesOf is a log of forty frames of some bytes each.
@@ -119,6 +123,42 @@ func FuzzAnswers(f *testing.F) {
 			t.Fatalf("%d frames, %d taken", count, taken)
 		}
 	})
+}
+
+// FuzzTermQuestions: a question for a term that a peer takes is one that can be
+// sent again as it is, and so is its answer.
+func FuzzTermQuestions(f *testing.F) {
+	one := []byte{1, 0, 0, 0, 0, 0, 0, 0}
+	f.Add(one, append([]byte{byte(kindTermAt | kindResponse)}, one...))
+	f.Add([]byte{}, []byte{})
+	f.Fuzz(func(t *testing.T, question, answer []byte) {
+		asked := &recording{bytesConn: bytesConn{in: bytes.NewReader(nil)}}
+		peer := &Transport{config: Config{Entries: termEntries{}}}
+		if err := peer.tellTerm(&conn{Conn: asked}, question); err == nil && (len(question) != 8 || asked.written == 0) {
+			t.Fatalf("a question of %d bytes has an answer of %d", len(question), asked.written)
+		}
+		i := &Inquirer{conn: &conn{Conn: answering{bytesConn{in: bytes.NewReader(frameOf(answer))}}, frameBytesMax: 1 << 20}, bounds: time.Hour}
+		term, err := i.TermAt(7)
+		if again := binary.LittleEndian.AppendUint64([]byte{byte(kindTermAt | kindResponse)}, uint64(term)); err == nil && !bytes.Equal(again, answer) {
+			t.Fatalf("%x is taken for term %d", answer, term)
+		}
+	})
+}
+
+// termEntries is a log that has every entry.
+type termEntries struct{ Entries }
+
+func (termEntries) TermAt(event.Index) event.Term { return 3 }
+
+// recording counts what is written.
+type recording struct {
+	bytesConn
+	written int
+}
+
+func (r *recording) Write(b []byte) (int, error) {
+	r.written += len(b)
+	return len(b), nil
 }
 
 // answering takes a question and has the answer already.

@@ -29,7 +29,7 @@ var slaveList = []Mutation{
 		Name: "a master doesn't heed what nameservers have heard",
 		File: "replication/inquiry.go",
 		Old:  "a.silent, a.later = silent, latest > hello.Term",
-		New:  "a.silent, a.later = silent, false",
+		New:  "a.silent, a.later = silent, latest > hello.Term+1<<20",
 		Test: slaveTests, Run: "TestAMasterThatNameserversHaveALaterTerm",
 	},
 	{
@@ -45,5 +45,19 @@ var slaveList = []Mutation{
 		Old:  "	if len(more) > 0 {\n",
 		New:  "	if false {\n",
 		Test: slaveTests, Run: "TestASlaveIsNotPromoted",
+	},
+	{
+		Name: "a checkpoint replaces what a slave alone may have",
+		File: "replication/statemachine.go",
+		Old:  "		err = g.beforeReset(at)\n",
+		New:  "		_ = at\n",
+		Test: slaveTests, Run: "TestASlaveOfWhichANewMasterKnowsLess",
+	},
+	{
+		Name: "a slave that nobody leads shows less than it has",
+		File: "replication/leading.go",
+		Old:  "		g.commitOrphaned()\n",
+		New:  "",
+		Test: slaveTests, Run: "TestASlaveThatLosesItsMaster",
 	},
 }

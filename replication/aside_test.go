@@ -1,0 +1,143 @@
+package replication
+
+import (
+	"errors"
+	"os"
+	"testing"
+
+	"github.com/apogeemq/apogee/engine"
+	"github.com/apogeemq/apogee/engine/event"
+)
+
+// outrun has a new master take so much, and drop so much of it, that it has
+// nothing left of the frames up to one.
+func (p *pair) outrun(master *groupNode, past event.Index) {
+	p.t.Helper()
+	enough := func() bool {
+		sealed := master.group.Engine().Log().Sealed()
+		return len(sealed) > 2 && sealed[len(sealed)-2].Last > past
+	}
+	for !enough() {
+		p.send(master, 100, 1000)
+	}
+	p.trimAt(master)
+	p.until("everything old to go", func() bool {
+		first, _ := master.group.Engine().Log().First()
+		return first > past
+	})
+}
+
+// TestAMasterThatReturnsToALogThatWasTrimmedPutsAsideWhatMayBeNowhereElse: where
+// the two differ can't be told any more.
+func TestAMasterThatReturnsToALogThatWasTrimmedPutsAsideWhatMayBeNowhereElse(t *testing.T) {
+	t.Parallel()
+	p := newPair(t, 1, 1)
+	master, slave := p.start(), p.nodes[1]
+	p.mustSend(200, 100)
+	p.until("it to be noted how far the slave is", func() bool {
+		through, err := replicatedThrough(master.disk, master.group.Engine().Log().Meta().Log)
+		return err == nil && through > 0
+	})
+	slave.isolate(true)
+	p.until("the slave to be out of reach", func() bool { counting, _ := master.group.slaves.number(); return counting == 0 })
+	for range 30 {
+		p.wantOutcome(master, "nobody else has it", engine.OutcomeNoReplica)
+	}
+	p.until("it to be seen", func() bool { return p.has(master, "nobody else has it") })
+	end, _, _ := master.group.Engine().Log().End()
+	master.down()
+	if err := slave.group.Promote(t.Context(), false); err != nil {
+		t.Fatal(err)
+	}
+	p.announce(slave)
+	p.leader(slave)
+	p.outrun(slave, end)
+	slave.isolate(false)
+	p.up(master)
+	p.mustSend(50, 100)
+	p.check()
+	p.wantAside(master, "nobody else has it", 30, end)
+}
+
+// TestASlaveOfWhichANewMasterKnowsLessPutsItsTailAsideBeforeACheckpointReplacesIt:
+// it is promoted by force, and has dropped the part in which the two differ when
+// it meets the other slave.
+func TestASlaveOfWhichANewMasterKnowsLessPutsItsTailAsideBeforeACheckpointReplacesIt(t *testing.T) {
+	t.Parallel()
+	p := newPair(t, 2, 1)
+	master := p.start()
+	heir, other := p.nodes[1], p.nodes[2]
+	p.mustSend(200, 100)
+	heir.isolate(true)
+	p.until("one slave to be out of reach", func() bool { counting, _ := master.group.slaves.number(); return counting == 1 })
+	for range 30 {
+		p.wantOutcome(master, "the heir doesn't have it", engine.OutcomeCommitted)
+	}
+	p.until("the other slave to show it", func() bool { return p.has(other, "the heir doesn't have it") })
+	end, _, _ := other.group.Engine().Log().End()
+	master.down()
+	p.announce(nil)
+	if err := heir.group.Promote(t.Context(), true); err != nil {
+		t.Fatal(err)
+	}
+	p.announce(heir)
+	p.leader(heir)
+	if entries, err := os.ReadDir(p.divergent(other)); err == nil && len(entries) > 0 {
+		t.Fatal("something is aside before the two have met")
+	}
+	p.outrun(heir, end)
+	heir.isolate(false)
+	p.send(heir, 50, 100)
+	p.check(heir, other)
+	if p.has(other, "the heir doesn't have it") {
+		t.Error("the slave still shows what its master doesn't have")
+	}
+	p.wantAside(other, "the heir doesn't have it", 30, end)
+}
+
+// TestASlaveThatWasOnlyAwayPutsNothingAside, although it gets a checkpoint and
+// its master has started again meanwhile.
+func TestASlaveThatWasOnlyAwayPutsNothingAside(t *testing.T) {
+	t.Parallel()
+	p := newPair(t, 1, 1)
+	master, slave := p.start(), p.nodes[1]
+	p.mustSend(200, 100)
+	slave.isolate(true)
+	p.until("the slave to be out of reach", func() bool { counting, _ := master.group.slaves.number(); return counting == 0 })
+	master.down()
+	plain := master.adjust
+	master.adjust = func(o *GroupOptions) {
+		plain(o)
+		o.MasterSlave.Force = true
+	}
+	p.up(master)
+	p.leader(master)
+	end, _, _ := slave.group.Engine().Log().End()
+	p.outrun(master, end)
+	slave.isolate(false)
+	p.allCount(master)
+	p.mustSend(50, 100)
+	p.check()
+	if entries, err := os.ReadDir(p.divergent(slave)); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("%d folders are aside: %v", len(entries), err)
+	}
+}
+
+// TestASlaveThatLosesItsMasterShowsAllThatItHas: the master's word on what is
+// committed comes behind the frames.
+func TestASlaveThatLosesItsMasterShowsAllThatItHas(t *testing.T) {
+	t.Parallel()
+	p := newPair(t, 1, 1)
+	master, slave := p.start(), p.nodes[1]
+	p.mustSend(50, 100)
+	var at event.Position
+	for range 20 {
+		at = p.wantOutcome(master, "more", engine.OutcomeCommitted).Position
+	}
+	p.wantOutcome(master, "the last", engine.OutcomeCommitted)
+	slave.isolate(true)
+	if !p.logHas(slave, at) {
+		t.Fatal("it was confirmed before the slave had it")
+	}
+	p.until("the slave to show the last message", func() bool { return p.has(slave, "the last") })
+}
