@@ -19,11 +19,12 @@ import (
 // server is a broker with its nameserver: a folder, ports and, most of the
 // time, a process.
 type server struct {
-	t        *testing.T
-	dir      string
-	ports    ports
-	settings []string
-	process  *process // nil while there is none
+	t         *testing.T
+	dir       string
+	ports     ports
+	settings  []string
+	variables []string // of the process's environment, besides ours: NAME=value
+	process   *process // nil while there is none
 }
 
 // startServer starts a server with settings of the form key=value.
@@ -60,6 +61,7 @@ func (s *server) launch() {
 		arguments = append(arguments, "--set", setting)
 	}
 	p := &process{command: exec.Command(apogee, arguments...), journal: newJournal(), exited: make(chan struct{})}
+	p.command.Env = append(os.Environ(), s.variables...)
 	p.run(s.t)
 	s.process = p
 }
@@ -92,6 +94,14 @@ func (s *server) terminate() (time.Duration, error) {
 	}
 	await(s.t, "end of the process after SIGTERM", s.process.exited)
 	return time.Since(began), s.process.err
+}
+
+// signal sends the process a signal.
+func (s *server) signal(which syscall.Signal) {
+	s.t.Helper()
+	if err := s.process.command.Process.Signal(which); err != nil {
+		s.t.Fatalf("send the server %v: %v\n%s", which, err, s.process.journal)
+	}
 }
 
 func (s *server) cleanUp() {
