@@ -108,7 +108,7 @@ func (m *member) inGroup(servers ...raft.Server) {
 // stored is the stable file, nil without one.
 func (m *member) stored() []byte {
 	m.t.Helper()
-	b, err := disk.ReadWhole(m.disk, stableName, stableBytesMax)
+	b, err := disk.ReadWhole(m.disk, stableName, 2*stableBytesMax)
 	if err != nil && !errors.Is(err, disk.ErrNotFound) {
 		m.t.Fatal(err)
 	}

@@ -18,16 +18,23 @@ import (
 // durable when it returns, in ASYNC modes too: a node that votes twice in one
 // term breaks Raft.
 //
-// The file, named stable, holds the pairs that Raft sets. Version 1:
+// The file, named stable, has two copies of the pairs that Raft sets, at 0 and at
+// 4096. Version 2:
 //
 //	off  size  field
 //	  0     4  magic 0x53475041
 //	  4     4  checksum of what follows, seeded with the log's id
-//	  8     4  version 1
+//	  8     4  version 2
 //	 12     4  length of the candidate, 0 for no vote
 //	 16     8  CurrentTerm
 //	 24     8  LastVoteTerm
-//	 32     …  LastVoteCand
+//	 32     …  LastVoteCand; then zeros to 4096
+//
+// A Set writes the first copy, syncs it, and does the same with the second; so it
+// needs no space on a disk that is full, where Raft could do nothing but panic. A
+// power cut in a write leaves the other copy whole. The first one counts if it is
+// whole, as it is never older than the second. Version 1 was one copy and nothing
+// else.
 //
 // A node that leads alone, without Raft, has voted in its term for "alone " and
 // its id. Whoever leads a log after it does so in a later term, and that term's
@@ -37,6 +44,7 @@ type StableStore struct {
 	seed event.Seed
 
 	mu     sync.Mutex
+	placed bool // the file is there, both copies are whole and the same
 	values stableValues
 }
 
@@ -50,32 +58,35 @@ var _ raft.StableStore = (*StableStore)(nil)
 const (
 	stableName     = "stable"
 	stableMagic    = 0x53475041
-	stableVersion  = 1
+	stableVersion  = 2
 	stableBytes    = 32
-	stableBytesMax = 4096
+	stableBytesMax = 4096 // of a copy
 
 	keyTerm      = "CurrentTerm"
 	keyVoteTerm  = "LastVoteTerm"
 	keyCandidate = "LastVoteCand"
 )
 
-// OpenStableStore reads the file in the log's folder. A log that was never in a
-// group has none; its term is that of its last frame.
+// OpenStableStore opens the file in the log's folder, and makes it where there is
+// none: a log that was never in a group has the term of its last frame.
 func OpenStableStore(d disk.Disk, id event.LogID, lastTerm event.Term) (*StableStore, error) {
 	s, _, err := readStableStore(d, id, lastTerm)
+	if err == nil && !s.placed {
+		err = s.store(func(*stableValues) {})
+	}
 	return s, err
 }
 
 func readStableStore(d disk.Disk, id event.LogID, lastTerm event.Term) (s *StableStore, found bool, err error) {
 	s = &StableStore{disk: d, seed: id.Seed(), values: stableValues{term: uint64(lastTerm)}}
-	b, err := disk.ReadWhole(d, stableName, stableBytesMax)
+	b, err := disk.ReadWhole(d, stableName, 2*stableBytesMax)
 	if errors.Is(err, disk.ErrNotFound) {
 		return s, false, nil
 	}
 	if err != nil {
 		return nil, false, err
 	}
-	if s.values, err = decodeStable(b, s.seed); err != nil {
+	if s.values, s.placed, err = decodeCopies(b, s.seed); err != nil {
 		return nil, true, fmt.Errorf("read %s/%s: %w; the node must not vote without it: remove the node from its group and add it again", d.Path(), stableName, err)
 	}
 	if s.values.term < uint64(lastTerm) {
@@ -116,15 +127,34 @@ func (v stableValues) encode(seed event.Seed) []byte {
 	return b
 }
 
+// decodeCopies reads the file. whole: both copies are good and the same.
+func decodeCopies(b []byte, seed event.Seed) (v stableValues, whole bool, err error) {
+	if len(b) != 2*stableBytesMax {
+		v, err = decodeStable(b, seed)
+		return v, false, err
+	}
+	first, second := b[:stableBytesMax], b[stableBytesMax:]
+	whole = bytes.Equal(first, second)
+	if v, err = decodeCopy(first, seed); err != nil {
+		v, err = decodeCopy(second, seed)
+	}
+	return v, whole && err == nil, err
+}
+
+func decodeCopy(b []byte, seed event.Seed) (stableValues, error) {
+	length := min(stableBytes+uint64(binary.LittleEndian.Uint32(b[12:])), uint64(len(b)))
+	return decodeStable(b[:length], seed)
+}
+
 func decodeStable(b []byte, seed event.Seed) (stableValues, error) {
 	le := binary.LittleEndian
-	if len(b) < stableBytes || le.Uint32(b) != stableMagic {
+	if len(b) < stableBytes || len(b) > stableBytesMax || le.Uint32(b) != stableMagic {
 		return stableValues{}, fmt.Errorf("%w: not a term and vote file", checkpoint.ErrCorrupt)
 	}
 	if sum := event.Checksum(seed, b[8:]); sum != le.Uint32(b[4:]) {
 		return stableValues{}, fmt.Errorf("%w: checksum %08x, expected %08x", checkpoint.ErrCorrupt, sum, le.Uint32(b[4:]))
 	}
-	if v := le.Uint32(b[8:]); v != stableVersion {
+	if v := le.Uint32(b[8:]); v == 0 || v > stableVersion {
 		return stableValues{}, fmt.Errorf("%w: version %d, this program reads %d", checkpoint.ErrVersion, v, stableVersion)
 	}
 	candidate := b[stableBytes:]
@@ -139,11 +169,34 @@ func (s *StableStore) store(change func(*stableValues)) error {
 	defer s.mu.Unlock()
 	next := s.values
 	change(&next)
-	if err := disk.WriteWhole(s.disk, stableName, next.encode(s.seed)); err != nil {
+	if err := s.write(next.encode(s.seed)); err != nil {
 		return fmt.Errorf("store term and vote: %w", err)
 	}
-	s.values = next
+	s.values, s.placed = next, true
 	return nil
+}
+
+// write replaces the copies in their place. A file that isn't as it should be, or
+// isn't there at all, is made anew.
+func (s *StableStore) write(record []byte) error {
+	var block [stableBytesMax]byte
+	copy(block[:], record)
+	if !s.placed {
+		return disk.WriteWhole(s.disk, stableName, append(block[:], block[:]...))
+	}
+	f, err := s.disk.Open(stableName, disk.ReadWrite)
+	if err != nil {
+		return err
+	}
+	for _, at := range []int64{0, stableBytesMax} {
+		if err == nil {
+			_, err = f.WriteAt(block[:], at)
+		}
+		if err == nil {
+			err = f.SyncData()
+		}
+	}
+	return errors.Join(err, f.Close())
 }
 
 // votedIn is the candidate that was voted for in a term, nil for none. Raft

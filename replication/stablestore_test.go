@@ -124,8 +124,8 @@ func TestAVoteOfAnOlderTermDoesNotStandInANewOne(t *testing.T) {
 }
 
 // TestTermAndVoteSurvivePowerCutsAtEveryStep cuts the power in each step of
-// some elections: what a Set has returned for is there, and no vote appears that
-// was not given in that term.
+// some elections, and again while the file is opened afterwards: what a Set has
+// returned for is there, and no vote appears that was not given in that term.
 func TestTermAndVoteSurvivePowerCutsAtEveryStep(t *testing.T) {
 	t.Parallel()
 	for _, seed := range seedList() {
@@ -137,7 +137,7 @@ func TestTermAndVoteSurvivePowerCutsAtEveryStep(t *testing.T) {
 // electAndCut reports whether the power went during the elections.
 func electAndCut(t *testing.T, seed, cut uint64) bool {
 	t.Helper()
-	d := simdisk.New(seed, simdisk.Options{})
+	d := simdisk.New(seed, simdisk.Options{TornSectors: true})
 	s := openStable(t, d, 0)
 	d.CrashAfter(cut)
 	votes := map[uint64]string{0: ""}
@@ -155,7 +155,12 @@ func electAndCut(t *testing.T, seed, cut uint64) bool {
 		voteTerm = next
 	}
 	crashed := d.Crashed()
-	s = openStable(t, d.Crash(), 0)
+	left := d.Crash()
+	left.CrashAfter(1 + seed%6)
+	if _, err := OpenStableStore(left, testLog, 0); err != nil && !left.Crashed() {
+		t.Fatal(err)
+	}
+	s = openStable(t, left.Crash(), 0)
 	gotTerm, gotVoteTerm, candidate := state(t, s)
 	given := votes[gotVoteTerm]
 	if gotTerm < term || gotTerm > term+1 || gotVoteTerm < voteTerm || candidate != given && (candidate != "" || gotVoteTerm == voteTerm) {
@@ -178,20 +183,62 @@ func TestADamagedStableFileIsRefused(t *testing.T) {
 		damaged[fmt.Sprint("bit ", bit)] = b
 	}
 	for name, b := range damaged {
-		d := simdisk.New(1, simdisk.Options{})
-		if err := disk.WriteWhole(d, stableName, b); err != nil {
+		for form, b := range map[string][]byte{"of version 1": b, "both copies": append(padded(b), padded(b)...)} {
+			if name == "lengthened" && form == "both copies" {
+				continue // by a zero of many
+			}
+			if _, err := OpenStableStore(diskWith(t, b), testLog, 0); !errors.Is(err, checkpoint.ErrCorrupt) {
+				t.Errorf("%s, %s: %v", form, name, err)
+			}
+		}
+		for form, b := range map[string][]byte{"the first copy": append(padded(b), padded(whole)...), "the second copy": append(padded(whole), padded(b)...)} {
+			d := diskWith(t, b)
+			if term, voteTerm, candidate := state(t, openStable(t, d, 0)); term != 9 || voteTerm != 8 || candidate != "node" {
+				t.Errorf("%s, %s: term %d, vote in %d for %q", form, name, term, voteTerm, candidate)
+			}
+			if mended, err := disk.ReadWhole(d, stableName, 1<<20); err != nil || !bytes.Equal(mended, append(padded(whole), padded(whole)...)) {
+				t.Errorf("%s, %s: it isn't mended, %v", form, name, err)
+			}
+		}
+	}
+}
+
+// padded is a copy as it stands in the file.
+func padded(b []byte) []byte { return append(bytes.Clone(b), make([]byte, stableBytesMax-len(b))...) }
+
+func diskWith(t *testing.T, stable []byte) disk.Disk {
+	t.Helper()
+	d := simdisk.New(1, simdisk.Options{})
+	if err := disk.WriteWhole(d, stableName, stable); err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
+
+func TestTermAndVoteAreStoredOnADiskThatIsFull(t *testing.T) {
+	t.Parallel()
+	d := simdisk.New(1, simdisk.Options{})
+	s := openStable(t, d, 3)
+	d.SetCapacity(0)
+	if f, err := d.Open("other", disk.Create); err == nil {
+		if _, err = f.WriteAt([]byte{1}, 0); !errors.Is(err, disk.ErrNoSpace) {
+			t.Fatalf("the disk isn't full: %v", err)
+		}
+	}
+	for term := uint64(4); term < 8; term++ {
+		if err := errors.Join(s.SetUint64([]byte(keyTerm), term), vote(s, term, "someone")); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := OpenStableStore(d, testLog, 0); !errors.Is(err, checkpoint.ErrCorrupt) {
-			t.Errorf("%s: %v", name, err)
-		}
+	}
+	if term, voteTerm, candidate := state(t, openStable(t, d.Crash(), 3)); term != 7 || voteTerm != 7 || candidate != "someone" {
+		t.Errorf("term %d, vote in %d for %q", term, voteTerm, candidate)
 	}
 }
 
 func TestAStableFileOfANewerVersionIsRefusedAsSuch(t *testing.T) {
 	t.Parallel()
 	b := stableValues{term: 9}.encode(testLog.Seed())
-	binary.LittleEndian.PutUint32(b[8:], 2)
+	binary.LittleEndian.PutUint32(b[8:], 3)
 	binary.LittleEndian.PutUint32(b[4:], event.Checksum(testLog.Seed(), b[8:]))
 	if _, err := decodeStable(b, testLog.Seed()); !errors.Is(err, checkpoint.ErrVersion) {
 		t.Error(err)
@@ -210,7 +257,22 @@ func TestAStableFileThatIsBehindTheLogIsRefused(t *testing.T) {
 	openStable(t, d, 5)
 }
 
-func TestTheStableFileIsThatOfVersion1(t *testing.T) {
+func TestAStableFileOfVersion1IsReadAndReplaced(t *testing.T) {
+	t.Parallel()
+	b, err := os.ReadFile(filepath.Join("testdata", "stable-v1"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := diskWith(t, b)
+	if term, voteTerm, candidate := state(t, openStable(t, d, 0)); term != 3 || voteTerm != 4 || candidate != "0123456789abcdef" {
+		t.Errorf("term %d, vote in %d for %q", term, voteTerm, candidate)
+	}
+	if b, err := disk.ReadWhole(d, stableName, 1<<20); err != nil || len(b) != 2*stableBytesMax {
+		t.Errorf("%d bytes, %v", len(b), err)
+	}
+}
+
+func TestTheStableFileIsThatOfVersion2(t *testing.T) {
 	t.Parallel()
 	d := simdisk.New(1, simdisk.Options{})
 	s := openStable(t, d, 3)
@@ -221,7 +283,7 @@ func TestTheStableFileIsThatOfVersion1(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	name := filepath.Join("testdata", "stable-v1")
+	name := filepath.Join("testdata", "stable-v2")
 	if *update {
 		if err := os.WriteFile(name, got, 0o644); err != nil {
 			t.Fatal(err)
@@ -232,10 +294,10 @@ func TestTheStableFileIsThatOfVersion1(t *testing.T) {
 		t.Fatal(err)
 	}
 	if !bytes.Equal(got, want) {
-		t.Errorf("the file is\n%x\nversion 1 is\n%x", got, want)
+		t.Errorf("the file is\n%x\nversion 2 is\n%x", got, want)
 	}
-	v, err := decodeStable(want, testLog.Seed())
-	if err != nil || v.term != 3 || v.voteTerm != 4 || string(v.candidate) != "0123456789abcdef" {
+	v, whole, err := decodeCopies(want, testLog.Seed())
+	if err != nil || !whole || v.term != 3 || v.voteTerm != 4 || string(v.candidate) != "0123456789abcdef" {
 		t.Errorf("%+v, %v", v, err)
 	}
 }
@@ -245,10 +307,15 @@ func FuzzDecodeStable(f *testing.F) {
 	f.Add(v.encode(testLog.Seed()))
 	f.Add([]byte{})
 	f.Add(make([]byte, stableBytes))
+	f.Add(append(padded(v.encode(testLog.Seed())), padded(nil)...))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		v, err := decodeStable(b, testLog.Seed())
-		if err == nil && !bytes.Equal(v.encode(testLog.Seed()), b) {
-			t.Errorf("%x is read as %+v, which is written as %x", b, v, v.encode(testLog.Seed()))
+		v, _, err := decodeCopies(b, testLog.Seed())
+		if err != nil {
+			return
+		}
+		again, whole, err := decodeCopies(append(padded(v.encode(testLog.Seed())), padded(nil)...), testLog.Seed())
+		if err != nil || whole || again.term != v.term || again.voteTerm != v.voteTerm || !bytes.Equal(again.candidate, v.candidate) {
+			t.Errorf("%x is read as %+v, which is written and read as %+v, %v", b, v, again, err)
 		}
 	})
 }

@@ -371,14 +371,13 @@ func (s *schedule) fillDisk() {
 // capacityBytes of a node's disk, more than any test needs.
 const capacityBytes = 1 << 40
 
-// fill leaves no room for another segment on a node's disk, only for small
-// files. empty gives it room again.
+// fill leaves no room on a node's disk, not for a byte. empty gives it room again.
 func (n *Node) fill() bool {
 	free, err := n.disk.FreeBytes()
 	if err != nil {
 		return false
 	}
-	n.disk.SetCapacity(capacityBytes - free + n.cluster.segmentBytes*3/4)
+	n.disk.SetCapacity(capacityBytes - free)
 	return true
 }
 

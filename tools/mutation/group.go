@@ -7,9 +7,9 @@ const groupTests = "./replication/clustertest"
 var groupList = []Mutation{
 	{
 		Name: "a vote is given before it is synced",
-		File: "engine/disk/whole.go",
-		Old:  "	return d.SyncDir(path.Dir(name))\n",
-		New:  "	_ = path.Dir(name)\n	return nil\n",
+		File: "replication/stablestore.go",
+		Old:  "			err = f.SyncData()\n",
+		New:  "			err = nil\n",
 		Test: groupTests, Run: "AVoteIsSynced",
 	},
 	{

@@ -64,6 +64,27 @@ var logStoreList = []Mutation{
 		Test: logStoreTests, Run: "Stable|Term|Vote",
 	},
 	{
+		Name: "both copies of term and vote are written before either is synced",
+		File: "replication/stablestore.go",
+		Old:  "		if err == nil {\n			err = f.SyncData()\n",
+		New:  "		if err == nil && at > 0 {\n			err = f.SyncData()\n",
+		Test: logStoreTests, Run: "TermAndVote",
+	},
+	{
+		Name: "the older copy of term and vote counts",
+		File: "replication/stablestore.go",
+		Old:  "	if v, err = decodeCopy(first, seed); err != nil {\n		v, err = decodeCopy(second, seed)\n",
+		New:  "	if v, err = decodeCopy(second, seed); err != nil {\n		v, err = decodeCopy(first, seed)\n",
+		Test: logStoreTests, Run: "TermAndVote",
+	},
+	{
+		Name: "term and vote need space on a full disk",
+		File: "replication/stablestore.go",
+		Old:  "	if !s.placed {\n		return disk",
+		New:  "	if true {\n		return disk",
+		Test: logStoreTests, Run: "TermAndVote",
+	},
+	{
 		Name: "a node with other voters decides alone",
 		File: "replication/alone.go",
 		Old:  "	case voters > 1:\n",
