@@ -95,8 +95,9 @@
 //
 // A full disk is no failure. StoreLogs refuses what doesn't fit, Raft sends it
 // again, and what was left behind of it counts once: a leader steps down, a
-// follower catches up when there is room. A failed write or sync ends the
-// process.
+// follower catches up when there is room. A leader without room for another
+// segment asks the other voters and hands over to one that has (leaveFull). Term
+// and vote need no space. A failed write or sync ends the process.
 //
 // # Damage and loss
 //
@@ -120,6 +121,7 @@
 //	hear         (Group) ends batches that Raft refuses
 //	follow       (Group) keeps the role, completes what is late
 //	recover      (Group) ends a loss, and then itself
+//	leaveFull    (Group) hands leadership over when the disk is full
 //	repair       (Group) reads what a peer has asked for and could not be read
 //	join         (Group) a slave that nobody leads knocks at its master
 //	transport's  (Group) with slaves that are waited for: moves Committed

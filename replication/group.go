@@ -183,7 +183,9 @@ func OpenGroup(ctx context.Context, o GroupOptions) (*Group, commitlog.Recovery,
 	go g.hear()
 	g.running.Go(g.follow)
 	g.running.Go(g.standing.recover)
-	if o.MasterSlave != nil {
+	if o.MasterSlave == nil {
+		g.running.Go(g.leaveFull)
+	} else {
 		g.running.Go(g.join)
 		if err := g.applyAsSlave(ctx); err != nil {
 			return nil, recovery, errors.Join(fmt.Errorf("open group %s: %w", o.Name, err), g.Close())

@@ -37,6 +37,7 @@ type groupMetrics struct {
 	set         *metrics.Set
 	leaderships *metrics.Counter
 	stalls      *metrics.Counter
+	full        *metrics.Counter
 	installed   *metrics.Counter
 }
 
@@ -44,6 +45,7 @@ func newGroupMetrics() *groupMetrics {
 	m := &groupMetrics{set: metrics.NewSet()}
 	m.leaderships = m.set.NewCounter("apogee_raft_leaderships_total")
 	m.stalls = m.set.NewCounter("apogee_raft_flush_stalls_total")
+	m.full = m.set.NewCounter("apogee_raft_full_handovers_total")
 	m.installed = m.set.NewCounter("apogee_raft_checkpoints_installed_total")
 	return m
 }

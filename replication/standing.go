@@ -49,7 +49,7 @@ func (s *standing) lastEntry() transport.Entry {
 // now answers peers. Raft doesn't run yet where the log is repaired at the start.
 func (s *standing) now() transport.Standing {
 	_, lost := s.group.engine.Log().Loss()
-	at := transport.Standing{Last: s.lastEntry(), Lost: lost}
+	at := transport.Standing{Last: s.lastEntry(), Lost: lost, Full: s.group.engine.Log().DiskFull()}
 	if r := s.group.copies.raft.Load(); r != nil {
 		at.Term, at.Leads = r.CurrentTerm(), r.State() == raft.Leader
 	}
@@ -146,12 +146,12 @@ func (s *standing) ask() {
 	own := g.raft.CurrentTerm()
 	best, silent := s.lastEntry(), false
 	for _, answer := range s.answers() {
-		if answer == nil {
+		if !answer.heard {
 			silent = true
 			continue
 		}
 		if answer.Leads && answer.Term >= own {
-			s.follow(answer)
+			s.follow(answer.Standing)
 			return
 		}
 		if best.Before(answer.Last) {
@@ -171,7 +171,7 @@ func (s *standing) ask() {
 }
 
 // follow makes the end of a leader's log the goal, unless there is one from it.
-func (s *standing) follow(leader *transport.Standing) {
+func (s *standing) follow(leader transport.Standing) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.term != leader.Term {
@@ -179,26 +179,32 @@ func (s *standing) follow(leader *transport.Standing) {
 	}
 }
 
-// answers are those of the other voters, nil for who is silent.
-func (s *standing) answers() []*transport.Standing {
+// answer is what another voter says of itself, unless it is silent.
+type answer struct {
+	transport.Standing
+	server raft.Server
+	heard  bool
+}
+
+// answers are those of the other voters.
+func (s *standing) answers() []answer {
 	g := s.group
 	hello := g.options.hello(g.engine.Log().Meta().Node)
 	hello.Log = g.engine.Log().Meta().Log
-	var addresses []string
+	var all []answer
 	for _, server := range g.raft.GetConfiguration().Configuration().Servers {
 		if server.Suffrage == raft.Voter && server.ID != g.id {
-			addresses = append(addresses, string(server.Address))
+			all = append(all, answer{server: server})
 		}
 	}
-	all := make([]*transport.Standing, len(addresses))
 	var asking sync.WaitGroup
-	for i, address := range addresses {
+	for i := range all {
+		a := &all[i]
 		asking.Go(func() {
 			ctx, cancel := context.WithTimeout(context.Background(), 2*standingPeriod)
 			defer cancel()
-			if at, err := g.options.Network.Standing(ctx, address, hello); err == nil {
-				all[i] = &at
-			}
+			at, err := g.options.Network.Standing(ctx, string(a.server.Address), hello)
+			a.Standing, a.heard = at, err == nil
 		})
 	}
 	asking.Wait()

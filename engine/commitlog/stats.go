@@ -89,6 +89,9 @@ func (m *meters) init() {
 	m.writeBytes.bounds, m.batchBytes.bounds, m.batchEvents.bounds = sizeBounds, sizeBounds, countBounds
 }
 
+// DiskFull reports whether the disk has no space for another segment.
+func (l *Log) DiskFull() bool { return l.keeper.full() }
+
 // Stats returns the counters as they are now.
 func (l *Log) Stats() Stats {
 	m := &l.meters
@@ -96,7 +99,7 @@ func (l *Log) Stats() Stats {
 		Sync: m.sync.distribution(), Write: m.write.distribution(), WriteBytes: m.writeBytes.distribution(),
 		BatchEvents: m.batchEvents.distribution(), BatchBytes: m.batchBytes.distribution(),
 		FrameBytes: m.frameBytes.Load(), FillBytes: m.fillBytes.Load(), Overruns: m.overruns.Load(),
-		Recycled: m.recycled.Load(), TornTails: m.tornTails.Load(), DiskFull: l.keeper.full(),
+		Recycled: m.recycled.Load(), TornTails: m.tornTails.Load(), DiskFull: l.DiskFull(),
 		Damages: m.damages.Load(), Repaired: m.repaired.Load(), Unrepaired: m.unrepaired.Load(),
 	}
 	l.history.mu.Lock()

@@ -48,26 +48,56 @@ func TestAFollowerWithAFullDiskCatchesUpWhenThereIsRoomAgain(t *testing.T) {
 	})
 }
 
-// TestALeaderWithAFullDiskRefusesAndTheGroupGoesOnUnderAnother: what is refused
-// is nowhere, and operators hand leadership over.
-func TestALeaderWithAFullDiskRefusesAndTheGroupGoesOnUnderAnother(t *testing.T) {
+// TestTheGroupGoesOnUnderALeaderWithRoom: what a leader without room refuses is
+// nowhere.
+func TestTheGroupGoesOnUnderALeaderWithRoom(t *testing.T) {
 	simulate(t, *clusterSeeds, func(c *Cluster) {
 		c.found(3)
 		c.mustSend(10, 1000)
 		old := c.leader()
+		other := c.others(old)[c.rng.IntN(2)]
 		old.fill()
-		c.endWithoutRoom(old)
-		if c.send(old, -100, event.Queue{Topic: messageTopic}, 1, 9000, engine.WaitCommitted) {
-			c.fatalf("a leader without room has confirmed a message")
-		}
-		c.until("another leader", func() bool {
-			if leader := c.leader(); leader == old {
-				_ = old.living().group.Transfer("") // tried again
+		other.fill()
+		third := c.others(old, other)[0]
+		c.until("the one with room to lead", func() bool {
+			if leader := c.leading(); leader != nil {
+				c.send(leader, -100, event.Queue{Topic: messageTopic}, 1, 9000, engine.WaitCommitted)
 			}
-			return c.leader() != old
+			return c.leading() == third
 		})
-		c.mustSend(20, 9000)
+		other.empty()
+		c.mustSend(40, 9000)
 		old.empty()
+		c.check()
+	})
+}
+
+func TestALeaderWithAFullDiskStaysWhereTheOthersAreFullTooAndRefuses(t *testing.T) {
+	simulate(t, 1, func(c *Cluster) {
+		c.found(3)
+		c.mustSend(10, 1000)
+		for _, n := range c.all() {
+			n.fill()
+		}
+		old := c.leader()
+		c.endWithoutRoom(old)
+		old = c.leader()
+		term := old.living().group.Role().Term
+		for range 10 {
+			if c.send(old, -100, event.Queue{Topic: messageTopic}, 1, 9000, engine.WaitCommitted) {
+				c.fatalf("a leader without room has confirmed a message")
+			}
+			c.pause(2 * time.Second)
+		}
+		if now := c.leader().living().group.Role(); now.Term != term {
+			c.fatalf("nobody has room, and leadership went from term %d to %+v", term, now)
+		}
+		c.others(old)[0].empty()
+		c.mustSend(1, 100)
+		for _, n := range c.all() {
+			n.empty()
+		}
+		c.mustSend(20, 9000)
 		c.check()
 	})
 }

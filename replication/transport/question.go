@@ -24,14 +24,16 @@ type Standing struct {
 	Leads bool
 	// Lost: the log may lack entries that the node has acknowledged.
 	Lost bool
+	// Full: its disk has no room for another segment.
+	Full bool
 }
 
 func (s Standing) append(b []byte) []byte {
-	return appendFlag(appendFlag(appendUint64s(b, s.Term, s.Last.Term, s.Last.Index), s.Leads), s.Lost)
+	return appendFlag(appendFlag(appendFlag(appendUint64s(b, s.Term, s.Last.Term, s.Last.Index), s.Leads), s.Lost), s.Full)
 }
 
 func decodeStanding(d *decoder) Standing {
-	return Standing{Term: d.uint64(), Last: Entry{Term: d.uint64(), Index: d.uint64()}, Leads: d.flag(), Lost: d.flag()}
+	return Standing{Term: d.uint64(), Last: Entry{Term: d.uint64(), Index: d.uint64()}, Leads: d.flag(), Lost: d.flag(), Full: d.flag()}
 }
 
 // framesTime bounds how long a peer takes for a part of the frames, standingTime

@@ -57,7 +57,7 @@ func TestFramesComeInOrderHoweverManyMessagesTheyTake(t *testing.T) {
 
 func TestANodeSaysWhereItStands(t *testing.T) {
 	t.Parallel()
-	want := Standing{Term: 7, Last: Entry{Term: 6, Index: 1 << 40}, Leads: true, Lost: true}
+	want := Standing{Term: 7, Last: Entry{Term: 6, Index: 1 << 40}, Leads: true, Lost: true, Full: true}
 	a, b := pair(t, func(c *Config) { c.Standing = func() Standing { return want } })
 	got, err := a.network.Standing(context.Background(), string(b.address()), a.transport.config.Self)
 	if err != nil || got != want {
