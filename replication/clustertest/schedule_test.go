@@ -298,6 +298,7 @@ func (c *Cluster) decideToTrim(keep int) {
 	if len(sealed) <= keep {
 		return
 	}
+	c.look(l, map[*life]event.Index{}) // what goes now, watch may not have come to
 	last := sealed[len(sealed)-1-keep]
 	decision := event.Trim{Through: last.Last, Position: last.End, Cause: event.TrimByAge}
 	c.propose(l, &sent{}, &engine.Proposal{Drafts: []event.Draft{{Kind: event.KindTrim, Payload: event.Bytes(event.AppendTrim(nil, decision))}}})
