@@ -34,7 +34,7 @@ func (e *Engine) applyLoop() {
 // goroutine to wake up, nor for the projections.
 func (e *Engine) marksMoved() {
 	m := e.log.Marks()
-	e.opts.OnWritten(m.Written)
+	e.opts.OnMarks(m)
 	if e.opts.CommitAt == CommitExternal {
 		return
 	}

@@ -8,7 +8,6 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"github.com/apogeemq/apogee/engine/commitlog"
-	"github.com/apogeemq/apogee/engine/event"
 	"github.com/apogeemq/apogee/engine/projection/queue"
 )
 
@@ -59,9 +58,9 @@ type Options struct {
 	FlushInterval time.Duration
 	// Source supplies batches when the log could write more; see commitlog.Options.
 	Source func(atLeast int)
-	// OnWritten is called by the flusher, with Written, after a mark of the log
-	// has moved. It must not block.
-	OnWritten func(event.Index)
+	// OnMarks is called by the flusher after a mark of the log has moved. It must
+	// not block.
+	OnMarks func(commitlog.Marks)
 	// OnCommitted is called when Committed has moved, on the goroutine that
 	// moved it: the flusher's, or that of Commit's caller. It must not block.
 	OnCommitted func(Marks)
@@ -86,8 +85,8 @@ func (o Options) withDefaults() Options {
 	if o.Log.OnRepair == nil {
 		o.Log.OnRepair = func(commitlog.Repair) {}
 	}
-	if o.OnWritten == nil {
-		o.OnWritten = func(event.Index) {}
+	if o.OnMarks == nil {
+		o.OnMarks = func(commitlog.Marks) {}
 	}
 	if o.OnCommitted == nil {
 		o.OnCommitted = func(Marks) {}

@@ -32,10 +32,22 @@
 //	stateMachine  moves the engine's Committed mark; applying is the engine's
 //	transport     package transport
 //
-// The Proposer hands one batch at a time to Raft: the next one closes when
-// Raft can store it, and is as large as it got meanwhile. StoreLogs knows a
+// The Proposer hands one batch at a time to Raft: the next one closes when this
+// node's disk has it, and is as large as it got meanwhile. StoreLogs knows a
 // batch by its memory and tells the Proposer its place; it completes when the
 // engine's Committed mark passes that, as it does on a single node.
+//
+// # A leader's own copy
+//
+// StoreLogs returns when a batch of this node's Proposer is appended, so that
+// followers store it while the leader's disk does (LogStore.ahead). Raft takes it
+// for stored then and counts it as one copy of a majority's. So what Raft has
+// committed is committed only as far as this node's own mark has come
+// (LogStore.Stored): for the state machine, for what followers are told, and, as
+// Raft goes on believing it when the node follows, for what the node confirms to
+// others (transport.Entries). Every other entry, of a follower, a configuration,
+// the first of a term or a barrier, has passed the mark when StoreLogs returns.
+// With a master and slaves all have.
 //
 // # Leadership
 //
@@ -117,6 +129,7 @@
 //	watch        ten times a second: completes proposals whose flush is late
 //	Raft's       StoreLogs, DeleteRange, Reset one at a time; reads beside them.
 //	             Its state machine's: moves Committed, completes proposals
+//	log's flusher (Group) does that where this node's disk was the last
 //	hand         (Group) gives batches to Raft
 //	hear         (Group) ends batches that Raft refuses
 //	follow       (Group) keeps the role, completes what is late

@@ -124,7 +124,9 @@ type Group struct {
 	noted        time.Time // when it was noted how far slaves are; follow's
 	notedThrough event.Index
 
-	committing sync.Mutex // held to move Committed, and while a checkpoint is installed
+	committing sync.Mutex    // held to move Committed, and while a checkpoint is installed
+	told       atomic.Uint64 // frames up to here are committed, says Raft
+	asked      atomic.Uint64 // how often Committed was to be moved
 
 	handing sync.Mutex // held to hand a batch to Raft
 	begun   bool       // guarded by handing: batches may be handed over
@@ -205,7 +207,7 @@ func (g *Group) openEngine(creation commitlog.Creation, admit func(*commitlog.Lo
 	if len(g.options.Peers) > 1 {
 		o.Log.Copies = g.copies.list
 	}
-	o.OnWritten = g.written
+	o.OnMarks = g.marksMoved
 	o.OnCommitted = g.committed
 	e, recovery, err := engine.Open(o)
 	if err != nil {
@@ -245,6 +247,7 @@ func (g *Group) openRaft(ctx context.Context, creation commitlog.Creation, recov
 	}
 	g.store = NewLogStore(l, g.options.Mark)
 	g.store.watcher = g.Proposer
+	g.store.ahead = g.options.MasterSlave == nil
 	if g.options.MasterSlave != nil {
 		g.store.beforeCut = g.beforeCut
 	}

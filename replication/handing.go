@@ -10,8 +10,9 @@ import (
 	"github.com/apogeemq/apogee/engine/event"
 )
 
-// handedMax is how many batches Raft has that it hasn't stored: the next one is
-// closed when it can begin to store it, so that it is as large as it may be.
+// handedMax is how many batches Raft has that this node's disk hasn't: the next
+// one is closed when the disk can begin to store it, so that it is as large as it
+// may be.
 const handedMax = 1
 
 // attachToRaft connects the proposer to an engine whose log Raft appends to.
@@ -57,12 +58,13 @@ func (p *Proposer) handOver() *batch {
 	return b
 }
 
-// stored notes that StoreLogs has come to its end with entries.
-func (p *Proposer) stored(entries []*raft.Log) {
+// stored notes that StoreLogs has come to its end with entries, and that this
+// node's disk has frames up to through.
+func (p *Proposer) stored(entries []*raft.Log, through event.Index) {
 	p.mu.Lock()
 	for _, e := range entries {
 		if b := p.ofDataLocked(e.Data); b != nil {
-			b.stored = true
+			b.stored = !b.appended || b.ticket.Index <= through
 		}
 	}
 	early := p.early
@@ -71,6 +73,34 @@ func (p *Proposer) stored(entries []*raft.Log) {
 		p.written(p.log.Marks().Written)
 	}
 	p.wake()
+}
+
+// reached notes that this node's disk has frames up to through.
+func (p *Proposer) reached(through event.Index) {
+	p.mu.Lock()
+	next := false
+	for _, b := range p.inflight {
+		if b.appended && !b.stored && b.ticket.Index <= through {
+			b.stored, next = true, true
+		}
+	}
+	p.mu.Unlock()
+	if next {
+		p.wake()
+	}
+}
+
+// proposed reports whether all entries are batches of the proposer's that are on
+// their way.
+func (p *Proposer) proposed(entries []*raft.Log) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, e := range entries {
+		if e.Type != raft.LogCommand || p.ofDataLocked(e.Data) == nil {
+			return false
+		}
+	}
+	return true
 }
 
 // ofDataLocked is the batch that an entry was made of.

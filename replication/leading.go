@@ -259,12 +259,12 @@ func (g *Group) loseLead() {
 func (g *Group) tick() {
 	if g.committing.TryLock() {
 		g.watchSlaves()
-		// Raft tells the state machine of events alone; what is committed may end
-		// with a frame without any.
-		g.commitLocked(min(g.lastCommitted(), g.engine.Marks().Appended))
 		g.commitOrphaned()
 		g.committing.Unlock()
 	}
+	// Raft tells the state machine of events alone; what is committed may end with
+	// a frame without any.
+	g.commit(g.lastCommitted())
 	g.expire()
 	g.noteReplicated()
 }

@@ -48,6 +48,10 @@ type LogStore struct {
 	// refuse; nil for nobody.
 	beforeCut func(from event.Index) error
 	since     atomic.Int64 // when the StoreLogs under way began, Unix nanoseconds; 0 for none
+	// ahead: entries that this node proposes are sent to others while its own disk
+	// stores them; unstored are those.
+	ahead    bool
+	unstored unstored
 
 	mu      sync.Mutex
 	cursors []*commitlog.Cursor // at the entries that are likely to be read next
@@ -62,10 +66,14 @@ var (
 
 // storeWatcher is told what becomes of entries. It must not block.
 type storeWatcher interface {
+	// proposed reports whether all entries are what this node proposes as the
+	// leader.
+	proposed(entries []*raft.Log) bool
 	// placed: frames are in the log, the last one where the ticket says.
 	placed(frames []commitlog.Batch, last commitlog.Ticket)
-	// stored: StoreLogs is about to return, with or without an error.
-	stored(entries []*raft.Log)
+	// stored: StoreLogs is about to return, with or without an error, and the
+	// mark has passed the log up to an index.
+	stored(entries []*raft.Log, through event.Index)
 	// lose: entries that were in the log are not any more.
 	lose()
 }
@@ -224,9 +232,10 @@ func (s *LogStore) decode(f *commitlog.Frame, entry *raft.Log) error {
 func (s *LogStore) StoreLog(entry *raft.Log) error { return s.StoreLogs([]*raft.Log{entry}) }
 
 // StoreLogs appends entries, which continue the log, and returns when the mark
-// has passed them. Entries that are refused change nothing. Where the disk
-// fills up, or the log fails, the first of them may stay; Raft doesn't count on
-// them, and sends them again or others in their place.
+// has passed them; with ahead, what this node proposes counts for Raft as soon as
+// it is appended, and for nobody else (Stored). Entries that are refused change
+// nothing. Where the disk fills up, or the log fails, the first of them may stay;
+// Raft doesn't count on them, and sends them again or others in their place.
 func (s *LogStore) StoreLogs(entries []*raft.Log) error {
 	if len(entries) == 0 {
 		return nil
@@ -235,7 +244,7 @@ func (s *LogStore) StoreLogs(entries []*raft.Log) error {
 	err := s.store(entries)
 	s.since.Store(0)
 	if s.watcher != nil {
-		s.watcher.stored(entries)
+		s.watcher.stored(entries, s.Stored())
 	}
 	if err != nil {
 		s.told.Store(max(s.told.Load(), s.shortened))
@@ -246,6 +255,7 @@ func (s *LogStore) StoreLogs(entries []*raft.Log) error {
 
 func (s *LogStore) store(entries []*raft.Log) error {
 	through := entries[len(entries)-1].Index
+	ahead := s.ahead && s.watcher.proposed(entries)
 	entries, err := s.continueLeftovers(entries)
 	if err != nil {
 		return err
@@ -261,7 +271,9 @@ func (s *LogStore) store(entries []*raft.Log) error {
 	if s.watcher != nil {
 		s.watcher.placed(batches, last)
 	}
-	if err := s.log.Wait(commitlog.Ticket{Index: event.Index(through)}, s.mark); err != nil {
+	if ahead {
+		s.unstored.add(event.Index(through), time.Unix(0, s.since.Load()))
+	} else if err := s.log.Wait(commitlog.Ticket{Index: event.Index(through)}, s.mark); err != nil {
 		return err
 	}
 	s.told.Store(through)
@@ -408,6 +420,7 @@ func (s *LogStore) cut(first uint64) error {
 		s.watcher.lose()
 	}
 	s.heads.forget()
+	defer s.unstored.clear()
 	if oldest, _ := s.log.First(); first <= uint64(oldest) {
 		return s.log.Reset(s.log.Base())
 	}
@@ -427,12 +440,24 @@ func (s *LogStore) Reset(base commitlog.Base) error {
 		s.watcher.lose()
 	}
 	s.heads.forget()
+	defer s.unstored.clear()
 	return s.log.Reset(base)
 }
 
-// hangs reports whether a StoreLogs has been waiting for the disk for longer
-// than limit.
+// Stored is how far the mark has passed the log: up to there this node's copy
+// counts among those of a majority.
+func (s *LogStore) Stored() event.Index { return reached(s.log.Marks(), s.mark) }
+
+func reached(m commitlog.Marks, mark commitlog.Mark) event.Index {
+	if mark == commitlog.Durable {
+		return m.Durable
+	}
+	return m.Written
+}
+
+// hangs reports whether entries have been waiting for the disk for longer than
+// limit.
 func (s *LogStore) hangs(limit time.Duration) bool {
 	since := s.since.Load()
-	return since != 0 && time.Now().UnixNano()-since > int64(limit)
+	return since != 0 && time.Now().UnixNano()-since > int64(limit) || s.unstored.age(s.Stored()) > limit
 }

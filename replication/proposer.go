@@ -81,7 +81,7 @@ type batch struct {
 
 	appended bool // to the log, as ticket says
 	handed   bool // to Raft, which may hold on to data
-	stored   bool // by Raft's StoreLogs, which has returned
+	stored   bool // on this node's disk, or StoreLogs has failed
 	ticket   commitlog.Ticket
 }
 
@@ -423,6 +423,9 @@ func (p *Proposer) nextCommitted(through event.Index) *batch {
 	b := p.inflight[0]
 	p.inflight = append(p.inflight[:0], p.inflight[1:]...)
 	p.early -= b.early
+	if b.handed && !b.stored {
+		p.wake() // it is stored, and whoever says so finds it gone
+	}
 	return b
 }
 

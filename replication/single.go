@@ -55,7 +55,7 @@ func OpenSingle(o SingleOptions) (*Single, commitlog.Recovery, error) {
 	o.Engine.Admit = t.admit
 	o.Engine.Log.Create = creation
 	o.Engine.Source = p.source
-	o.Engine.OnWritten = p.written
+	o.Engine.OnMarks = func(m commitlog.Marks) { p.written(m.Written) }
 	o.Engine.OnCommitted = p.committed
 	e, recovery, err := engine.Open(o.Engine)
 	if err != nil {

@@ -9,7 +9,6 @@ import (
 
 	"github.com/hashicorp/raft"
 
-	"github.com/apogeemq/apogee/engine/commitlog"
 	"github.com/apogeemq/apogee/engine/disk"
 	"github.com/apogeemq/apogee/engine/event"
 )
@@ -238,9 +237,7 @@ func (g *Group) slaveAnswered(raft.ServerID) {
 	if g.options.MasterSlave == nil || g.options.MasterSlave.InSync == 0 {
 		return
 	}
-	g.committing.Lock()
-	defer g.committing.Unlock()
-	g.commitLocked(min(g.lastCommitted(), g.engine.Marks().Appended))
+	g.commit(g.lastCommitted())
 }
 
 // IsSlave reports whether this node is one and has no vote.
@@ -286,10 +283,5 @@ func (g *Group) commitOrphaned() {
 func (g *Group) commitStored() {
 	g.store.cutting.RLock()
 	defer g.store.cutting.RUnlock()
-	m := g.engine.Marks()
-	if g.options.Mark == commitlog.Written {
-		g.commitLocked(m.Written)
-		return
-	}
-	g.commitLocked(m.Durable)
+	g.commitLocked(g.store.Stored())
 }

@@ -6,6 +6,7 @@ import (
 
 	"github.com/hashicorp/raft"
 
+	"github.com/apogeemq/apogee/engine/commitlog"
 	"github.com/apogeemq/apogee/engine/event"
 )
 
@@ -28,21 +29,49 @@ func (m *stateMachine) ApplyBatch(all []*raft.Log) []any {
 	return make([]any, len(all))
 }
 
-// commit moves Committed.
+// commit moves Committed as far as it may go, as Raft has committed frames up to
+// through.
 func (g *Group) commit(through event.Index) {
-	g.committing.Lock()
-	defer g.committing.Unlock()
-	g.commitLocked(through)
+	for old := g.told.Load(); old < uint64(through); old = g.told.Load() {
+		g.told.CompareAndSwap(old, uint64(through))
+	}
+	g.advance()
 }
 
+// advance moves Committed. It doesn't wait for another who does: that one looks
+// once more.
+func (g *Group) advance() {
+	g.asked.Add(1)
+	for g.committing.TryLock() {
+		asked := g.asked.Load()
+		g.commitLocked(event.Index(g.told.Load()))
+		g.committing.Unlock()
+		if g.asked.Load() == asked {
+			return
+		}
+	}
+}
+
+// commitLocked moves Committed, as Raft has committed frames up to through, to what
+// this node's disk has of them. Raft counts what the leader has appended as one of a
+// majority's copies (LogStore.ahead); it is one only when it is stored.
 func (g *Group) commitLocked(through event.Index) {
-	replicated := noLimit
+	through, replicated := min(through, g.store.Stored()), noLimit
 	if g.options.MasterSlave != nil {
 		through, replicated = g.slaves.limit(through)
 	}
 	if through > g.engine.Marks().Committed {
 		g.replicated.Store(uint64(replicated))
 		g.engine.Commit(through)
+	}
+}
+
+// marksMoved runs on the log's goroutine: its disk has more.
+func (g *Group) marksMoved(m commitlog.Marks) {
+	g.written(m.Written)
+	g.reached(reached(m, g.options.Mark))
+	if g.told.Load() > 0 { // Raft runs
+		g.advance()
 	}
 }
 

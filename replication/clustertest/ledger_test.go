@@ -152,6 +152,13 @@ func (l *ledger) compareLocked(number int) {
 	}
 }
 
+// seen is the last frame that was taken in.
+func (l *ledger) seen() event.Index {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return event.Index(len(l.frames) - 1)
+}
+
 // apply takes in that a node has applied a frame.
 func (l *ledger) apply(node string, f *commitlog.Frame) error {
 	l.mu.Lock()

@@ -290,7 +290,7 @@ func (c *Cluster) decideToTrim(keep int) {
 	if l == nil {
 		return
 	}
-	applied := l.group.Engine().Marks().Applied
+	applied := min(l.group.Engine().Marks().Applied, c.ledger.seen())
 	sealed := l.group.Engine().Log().Sealed()
 	for len(sealed) > 0 && sealed[len(sealed)-1].Last > applied {
 		sealed = sealed[:len(sealed)-1]

@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"time"
@@ -94,9 +95,33 @@ func (t *Transport) answer(c *conn, k kind, rpc raft.RPC, answer chan raft.RPCRe
 			return false
 		}
 	}
+	if response.Error == nil {
+		response.Error = t.mayConfirm(rpc.Command, response.Response)
+	}
 	c.begin(k | kindResponse)
 	c.out = appendResponse(c.out, response.Response, response.Error)
 	return c.send(time.Now().Add(t.config.EntriesTimeout)) == nil
+}
+
+// errUnstored: the peer asks again.
+var errUnstored = errors.New("the entries are not on the disk here yet")
+
+// mayConfirm keeps a node from confirming what its disk doesn't have yet. Raft
+// answers when entries are stored; but those that it has proposed itself, when it
+// led, it believes to be.
+func (t *Transport) mayConfirm(request, response any) error {
+	r, entries := request.(*raft.AppendEntriesRequest)
+	if !entries || t.config.Entries == nil || !response.(*raft.AppendEntriesResponse).Success {
+		return nil
+	}
+	last := r.PrevLogEntry
+	if n := len(r.Entries); n > 0 {
+		last = r.Entries[n-1].Index
+	}
+	if last > uint64(t.config.Entries.Stored()) {
+		return errUnstored
+	}
+	return nil
 }
 
 // admit keeps a node out of elections that must not take part.

@@ -42,6 +42,8 @@ type Entries interface {
 	Lend(index, term uint64, visit func(data []byte, behind int64) error) error
 	// TermAt is the term of an entry, 0 where there is none.
 	TermAt(index event.Index) event.Term
+	// Stored is how far this node's copy of the log counts.
+	Stored() event.Index
 }
 
 // Config is what a group gives to its Transport.
@@ -329,7 +331,12 @@ func (t *Transport) self() Hello {
 // appendRequest puts a request with as many of its entries as may go at once
 // into the frame.
 func (t *Transport) appendRequest(c *conn, id raft.ServerID, args *raft.AppendEntriesRequest) error {
-	c.out = appendAppendHead(c.out, args)
+	head := *args
+	if t.config.Entries != nil {
+		// Raft counts a leader's copy before it is stored.
+		head.LeaderCommitIndex = min(head.LeaderCommitIndex, uint64(t.config.Entries.Stored()))
+	}
+	c.out = appendAppendHead(c.out, &head)
 	countAt := len(c.out)
 	c.out = binary.LittleEndian.AppendUint32(c.out, 0)
 	n, before := 0, len(c.out)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"math"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -130,6 +131,8 @@ func (l lender) TermAt(index event.Index) event.Term {
 	return 7
 }
 
+func (l lender) Stored() event.Index { return math.MaxUint64 }
+
 func (l lender) Lend(index, _ uint64, visit func([]byte, int64) error) error {
 	if index >= 1000 {
 		return raft.ErrLogNotFound
@@ -169,6 +172,57 @@ func TestAMessageTakesAsManyEntriesAsFitAndLendsTheirData(t *testing.T) {
 	gone := &raft.AppendEntriesRequest{RPCHeader: header(a), Term: 1, Entries: []*raft.Log{{Index: 1000, Type: raft.LogCommand}}}
 	if err := a.transport.AppendEntries("b", b.address(), gone, &raft.AppendEntriesResponse{}); !errors.Is(err, raft.ErrLogNotFound) {
 		t.Errorf("an entry that is gone: %v", err)
+	}
+}
+
+// slowDisk has stored entries up to some.
+type slowDisk struct {
+	lender
+	stored *atomic.Uint64
+}
+
+func (d slowDisk) Stored() event.Index { return event.Index(d.stored.Load()) }
+
+func TestANodeConfirmsEntriesOnlyWhenItsDiskHasThem(t *testing.T) {
+	t.Parallel()
+	stored := new(atomic.Uint64)
+	a, b := pair(t, func(c *Config) { c.Entries = slowDisk{lender{bytes: 10}, stored} })
+	b.answer(t, func(rpc raft.RPC) { rpc.Respond(&raft.AppendEntriesResponse{Success: true}, nil) })
+	send := func() error {
+		r := &raft.AppendEntriesRequest{RPCHeader: header(a), Term: 1, Entries: bare(5)}
+		return a.transport.AppendEntries("b", b.address(), r, &raft.AppendEntriesResponse{})
+	}
+	stored.Store(4)
+	var remote *RemoteError
+	if err := send(); !errors.As(err, &remote) {
+		t.Errorf("entry 5 was confirmed by a node that has stored 4: %v", err)
+	}
+	if match, _ := a.transport.Match("b"); match != 0 {
+		t.Errorf("it counts up to entry %d", match)
+	}
+	stored.Store(5)
+	if err := send(); err != nil {
+		t.Errorf("the entries are stored: %v", err)
+	}
+}
+
+func TestALeaderTellsOfCommitsOnlyUpToWhatItsDiskHas(t *testing.T) {
+	t.Parallel()
+	stored := new(atomic.Uint64)
+	stored.Store(7)
+	a, b := pair(t, func(c *Config) { c.Entries = slowDisk{lender{bytes: 10}, stored} })
+	b.answer(t, func(rpc raft.RPC) {
+		if told := rpc.Command.(*raft.AppendEntriesRequest).LeaderCommitIndex; told != 7 {
+			t.Errorf("entries up to %d are committed, says a leader that has stored 7", told)
+		}
+		rpc.Respond(&raft.AppendEntriesResponse{Success: true}, nil)
+	})
+	r := &raft.AppendEntriesRequest{RPCHeader: header(a), Term: 1, Entries: bare(1), LeaderCommitIndex: 9}
+	if err := a.transport.AppendEntries("b", b.address(), r, &raft.AppendEntriesResponse{}); err != nil {
+		t.Fatal(err)
+	}
+	if r.LeaderCommitIndex != 9 {
+		t.Errorf("Raft's request was changed: %d", r.LeaderCommitIndex)
 	}
 }
 
