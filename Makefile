@@ -49,7 +49,7 @@ crash: ## cut the power on a simulated disk, SEEDS (5000) times over
 sim: ## break a simulated cluster by SEEDS (5000) seeds, or by SEED alone
 	$(GO) test -count=1 -timeout 12h -run 'Whatever|LosePower|Truncates|LosesPower|Grows' ./replication/clustertest -cluster.seeds=$(SEEDS) -cluster.seed=$(SEED)
 
-chaos: $(CHAOS) ## break TOPOLOGY (single, group, cluster) for SECS (60) by SEED (a new one) and judge what clients saw
+chaos: $(CHAOS) ## break TOPOLOGY (single, group, cluster, master-slave) for SECS (60) by SEED (a new one) and judge what clients saw
 	$(CHAOS) run --seed $(SEED) --duration $(SECS)s --topology $(TOPOLOGY)
 
 failover: $(CHAOS) ## measure how long producers wait when a node dies or leadership moves; an hour

@@ -119,6 +119,15 @@ func TestAShortRunOfAGroupWithKillsAndPartitionsKeepsItsPromises(t *testing.T) {
 	}
 }
 
+func TestAShortRunOfAMasterThatIsKilledAndItsSlavePromotedKeepsItsPromises(t *testing.T) {
+	t.Parallel()
+	out, err := chaos(t, "--topology", "master-slave", "--duration", "3s", "--faults", "kill-promote,switch,slave-away").CombinedOutput()
+	t.Logf("%s", out)
+	if err != nil || !bytes.Contains(out, []byte("no promise was broken")) {
+		t.Error(err)
+	}
+}
+
 func TestASeedRepeatsThePlan(t *testing.T) {
 	t.Parallel()
 	for _, topology := range cluster.Topologies {

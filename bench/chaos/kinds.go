@@ -14,7 +14,8 @@ import (
 // kind is a kind of fault.
 type kind struct {
 	name  string
-	nodes int // that it needs
+	nodes int    // that it needs
+	only  string // the one topology that it is for; empty for any
 	// plan draws what will happen and tells it in a few words.
 	plan func(f *field) (text string, strike strike)
 }
@@ -36,27 +37,32 @@ type field struct {
 // kinds are all kinds. A strike returns when its fault is over and what it
 // ended has been started again.
 var kinds = []kind{
-	{"kill", 1, planKill},
-	{"kill-twice", 1, planKillTwice},
-	{"stop", 1, planStop},
-	{"pause", 1, planPause},
-	{"cold-start", 1, planColdStart},
-	{"cut", 1, planCut},
-	{"slow-link", 1, planSlowLink},
-	{"reset", 1, planReset},
-	{"slow-disk", 1, planSlowDisk},
-	{"hung-disk", 1, planHungDisk},
-	{"hung-disk-kill", 1, planHungDiskKill},
-	{"full-disk", 1, planFullDisk},
-	{"broken-disk", 1, planBrokenDisk},
-	{"clock", 1, planClock},
-	{"partition", 3, planPartition},
-	{"slow-peer", 3, planSlowPeer},
-	{"absent", 3, planAbsent},
-	{"majority", 3, planMajority},
-	{"old-image", 3, planOldImage},
-	{"replace", 3, planReplace},
-	{"transfer", 3, planTransfer},
+	{"kill", 1, "", planKill},
+	{"kill-twice", 1, "", planKillTwice},
+	{"stop", 1, "", planStop},
+	{"pause", 1, "", planPause},
+	{"cold-start", 1, "", planColdStart},
+	{"cut", 1, "", planCut},
+	{"slow-link", 1, "", planSlowLink},
+	{"reset", 1, "", planReset},
+	{"slow-disk", 1, "", planSlowDisk},
+	{"hung-disk", 1, "", planHungDisk},
+	{"hung-disk-kill", 1, "", planHungDiskKill},
+	{"full-disk", 1, "", planFullDisk},
+	{"broken-disk", 1, "", planBrokenDisk},
+	{"clock", 1, "", planClock},
+	{"partition", 2, "", planPartition},
+	{"slow-peer", 2, "", planSlowPeer},
+	{"absent", 3, "", planAbsent},
+	{"majority", 3, "", planMajority},
+	{"old-image", 3, "", planOldImage},
+	{"replace", 3, "", planReplace},
+	{"transfer", 3, "", planTransfer},
+	{"switch", 2, cluster.MasterSlave, planSwitch},
+	{"kill-promote", 2, cluster.MasterSlave, planKillPromote},
+	{"cut-promote", 2, cluster.MasterSlave, planCutPromote},
+	{"slave-away", 2, cluster.MasterSlave, planSlaveAway},
+	{"slave-replaced", 2, cluster.MasterSlave, planSlaveReplaced},
 }
 
 // restart starts the node's process again and waits until it serves.

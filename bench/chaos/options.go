@@ -68,7 +68,7 @@ func (o *Options) allowed(t cluster.Topology) ([]kind, error) {
 	var allowed []kind
 	var names []string
 	for _, k := range kinds {
-		if k.nodes <= t.Nodes {
+		if k.nodes <= t.Nodes && (k.only == "" || k.only == t.Name) {
 			names = append(names, k.name)
 			if len(o.Kinds) == 0 || slices.Contains(o.Kinds, k.name) {
 				allowed = append(allowed, k)

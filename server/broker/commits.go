@@ -340,7 +340,7 @@ func (c *commits) flushLast(ctx context.Context) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if err != nil {
+	if err != nil && !errors.Is(err, engine.ErrNotLeader) { // then another node has the group's offsets
 		c.lost = fmt.Errorf("store the last consumer offsets: %w: consumers will see some messages again", err)
 	}
 }

@@ -223,8 +223,10 @@ func TestBusyLogKeepsOffsetsAndALostLeadershipDropsThem(t *testing.T) {
 		if offset, _ := c.get(key); offset != 5 {
 			t.Errorf("offset %d: what a node could not store while it was no leader must not come later", offset)
 		}
+		log.with(func(l *fakeLog) { l.refusal = engine.ErrNotLeader })
+		_ = c.gather(key, 7, "client")
 		if err := c.close(); err != nil {
-			t.Error(err)
+			t.Errorf("a node that leads no more doesn't stop in order: %v", err)
 		}
 	})
 }

@@ -26,8 +26,11 @@ func (g *gate) Handle(rt remoting.ReplyTo, cmd *remoting.Command) {
 	if p := g.starting.Load(); p != nil && p.takes(rt, cmd) {
 		return
 	}
-	rt.Send(&remoting.Reply{Code: remoting.ResponseServiceNotAvailable,
-		Remark: "the broker is starting: it reads its log; nothing was stored, try again"})
+	remark := "the broker is starting: it reads its log; nothing was stored, try again"
+	if g.starting.Load() != nil {
+		remark = "the broker is starting: it asks its slaves and the nameservers who is the master, and its log names those that haven't answered; nothing was stored"
+	}
+	rt.Send(&remoting.Reply{Code: remoting.ResponseServiceNotAvailable, Remark: remark})
 }
 
 // Closed implements remoting.Handler.

@@ -87,6 +87,10 @@ func promote(ctx context.Context, c *client.Cluster, address string, force bool)
 // false where none answers.
 func handOver(ctx context.Context, c *client.Cluster, address string) (handed bool, err error) {
 	g, err := groupAt(ctx, c, address)
+	var refusal *client.Refusal
+	if errors.As(err, &refusal) && refusal.Code == remoting.ResponseServiceNotAvailable {
+		return false, nil // it asks who the master is, and will say what it waits for
+	}
 	if err != nil {
 		return false, err
 	}

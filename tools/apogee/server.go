@@ -107,5 +107,10 @@ func serveOnce(ctx context.Context, config node.Config, log *slog.Logger) (again
 		log.Info("stopping, to start again")
 		again = true
 	}
-	return again, n.Stop(context.WithoutCancel(ctx))
+	err = n.Stop(context.WithoutCancel(ctx))
+	if again && err != nil {
+		log.Warn("the broker didn't stop in order; it starts again all the same", "cause", err)
+		err = nil
+	}
+	return again, err
 }

@@ -16,6 +16,9 @@ type View struct {
 	Leads   bool     `json:"leads"`  // the node that was asked
 	Leader  string   `json:"leader"` // its name, empty for nobody
 	Members []Member `json:"members"`
+	// Of a master and its slaves: what the master knows.
+	MasterSlave  bool `json:"masterSlave"`
+	SlavesInSync int  `json:"slavesInSync"`
 }
 
 // Member is a node of a View.
@@ -39,6 +42,10 @@ var quiet = slog.New(slog.DiscardHandler)
 // request asks a broker of the node, past the links, about its group, or to
 // change it.
 func (n *Node) request(ctx context.Context, broker int, code int32, peer string, limit time.Duration) (View, error) {
+	return n.requestWith(ctx, broker, code, limit, remoting.TextField{Key: "peer", Value: peer})
+}
+
+func (n *Node) requestWith(ctx context.Context, broker int, code int32, limit time.Duration, field remoting.TextField) (View, error) {
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	c, err := remoting.Dial(ctx, n.Direct(broker), remoting.ClientOptions{Logger: quiet, CallTimeout: limit})
@@ -46,7 +53,7 @@ func (n *Node) request(ctx context.Context, broker int, code int32, peer string,
 		return View{}, err
 	}
 	defer c.Close()
-	reply, err := c.Call(ctx, &remoting.Request{Code: code, Header: []remoting.TextField{{Key: "peer", Value: peer}}})
+	reply, err := c.Call(ctx, &remoting.Request{Code: code, Header: []remoting.TextField{field}})
 	if err != nil {
 		return View{}, err
 	}
@@ -88,17 +95,18 @@ func (c *Cluster) AwaitWhole(ctx context.Context, broker int) error {
 		v, err := leader.View(ctx, broker)
 		whole := err == nil && v.Leads && len(v.Members) == len(c.nodes)
 		for _, m := range v.Members {
-			whole = whole && m.Voter && m.LagFrames == 0
+			whole = whole && (m.Voter || v.MasterSlave) && m.LagFrames == 0
 		}
 		return whole
 	})
 }
 
-// AwaitAlone waits until a node knows no leader of a broker's group.
+// AwaitAlone waits until a node answers for itself alone in a broker's group: it
+// knows no leader, or is a master.
 func (c *Cluster) AwaitAlone(ctx context.Context, n *Node, broker int) error {
 	return await(ctx, fmt.Sprintf("node %d to be without a leader", n.index), leaderTime, func(ctx context.Context) bool {
 		v, err := n.View(ctx, broker)
-		return err == nil && v.Leader == ""
+		return err == nil && (v.Leader == "" || v.MasterSlave && v.Leads)
 	})
 }
 
@@ -120,6 +128,24 @@ func await(ctx context.Context, what string, limit time.Duration, is func(contex
 // Transfer gives the leadership of a broker's group to a node.
 func (c *Cluster) Transfer(ctx context.Context, broker int, to *Node) error {
 	return c.change(ctx, broker, remoting.RequestTransferLeadership, to.Name(), changeTime)
+}
+
+// AwaitInSync waits until a master's slaves count.
+func (c *Cluster) AwaitInSync(ctx context.Context, broker int) error {
+	return await(ctx, "slaves to be in sync", leaderTime, func(ctx context.Context) bool {
+		leader, err := c.Leader(ctx, broker)
+		if err != nil {
+			return false
+		}
+		v, err := leader.View(ctx, broker)
+		return err == nil && v.SlavesInSync == len(c.nodes)-1
+	})
+}
+
+// Promote makes a node the master of a broker, by force without asking others.
+func (c *Cluster) Promote(ctx context.Context, broker int, n *Node, force bool) error {
+	_, err := n.requestWith(ctx, broker, remoting.RequestPromoteReplica, changeTime, remoting.TextField{Key: "force", Value: fmt.Sprint(force)})
+	return err
 }
 
 // Remove takes a node out of a broker's group.

@@ -21,6 +21,22 @@ var Topologies = []Topology{
 	{Name: "single", Nodes: 1, Brokers: 1, Replicas: 1, settings: func(*Cluster, int) []string { return nil }},
 	{Name: "group", Nodes: 3, Brokers: 1, Replicas: 3, settings: groupSettings},
 	{Name: "cluster", Nodes: 3, Brokers: 3, Replicas: 3, settings: clusterSettings},
+	{Name: MasterSlave, Nodes: 2, Brokers: 1, Replicas: 2, settings: slaveSettings},
+}
+
+// MasterSlave is the topology of a master and its slave, where an administrator
+// moves leadership.
+const MasterSlave = "master-slave"
+
+// slaveSettings make the first node the master and the other its slave, until
+// the log says something else.
+func slaveSettings(c *Cluster, node int) []string {
+	role := "SLAVE"
+	if node == 0 {
+		role = "SYNC_MASTER"
+	}
+	return []string{"brokerRole=" + role, fmt.Sprint("brokerId=", node), fmt.Sprint("haListenPort=", c.nodes[node].ports.replication()),
+		"namesrvAddr=" + c.otherNameservers(node), "slaveTimeout=1500"}
 }
 
 // clusterSettings make a group for each node.
