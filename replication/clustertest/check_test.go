@@ -114,8 +114,8 @@ func (c *Cluster) settle() (members []*Node) {
 }
 
 // check waits until the group is at rest and compares the nodes: everything
-// that was confirmed is there, and all replicas have the same state, byte for
-// byte.
+// that was confirmed is there, no proposal waits, and all replicas have the same
+// state, byte for byte.
 func (c *Cluster) check() {
 	c.t.Helper()
 	members := c.settle()
@@ -127,6 +127,7 @@ func (c *Cluster) check() {
 			c.fatalf("%s is gone while the group is at rest", n.peer.Name)
 		}
 		c.look(l, at)
+		c.waitsForNothing(n)
 		if want == nil {
 			c.mended("read "+n.peer.Name, func() error { return c.ledger.read(l.group.Engine()) })
 		}
