@@ -51,7 +51,7 @@ var groupList = []Mutation{
 		Name: "a node leads before it has applied what was committed before",
 		File: "replication/leading.go",
 		Old:  "	return g.awaitApplied(ctx, through)\n",
-		New:  "	_ = g.awaitApplied\n	return nil\n",
+		New:  "	_, _ = g.awaitApplied, ctx\n	return nil\n",
 		Test: groupTests, Run: "ANodeLeadsWhen",
 	},
 	{

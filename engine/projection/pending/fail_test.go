@@ -45,7 +45,11 @@ func TestATableThatCannotBeWrittenSaysSoAndCloses(t *testing.T) {
 		}
 	}
 	fs.full.Store(false)
-	if err := table.Flush(); err != nil {
+	err := table.Flush()
+	if errors.Is(err, errFull) { // of an attempt that began before
+		err = table.Flush()
+	}
+	if err != nil {
 		t.Fatalf("flush when there is room again: %v", err)
 	}
 	if err := table.Close(); err != nil {
