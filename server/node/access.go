@@ -10,6 +10,7 @@ import (
 
 	"github.com/apogeemq/apogee/server/access"
 	"github.com/apogeemq/apogee/server/broker"
+	"github.com/apogeemq/apogee/server/conf"
 	"github.com/apogeemq/apogee/server/nameserver"
 )
 
@@ -72,7 +73,7 @@ func (n *Node) authorizer() interface {
 
 // credentials are RocketMQ's {"accessKey":"…","secretKey":"…"}.
 func credentials(name, doc string, field func(*Config) *access.Credentials) setting {
-	return setting{name, "", `{"accessKey":"…","secretKey":"…"} or nothing`, doc, func(c *Config, v string) error {
+	s := conf.Of(name, "", `{"accessKey":"…","secretKey":"…"} or nothing`, doc, func(c *Config, v string) error {
 		*field(c) = access.Credentials{}
 		if v == "" {
 			return nil
@@ -81,24 +82,10 @@ func credentials(name, doc string, field func(*Config) *access.Credentials) sett
 			return err
 		}
 		if got := field(c); got.AccessKey == "" || got.SecretKey == "" {
-			return errNotAllowed
+			return conf.ErrNotAllowed
 		}
 		return nil
-	}}
-}
-
-// secrets are the settings whose values are told to nobody.
-var secrets = map[string]bool{
-	"innerClientAuthenticationCredentials": true, "clusterSecret": true, "tls.server.keyPassword": true, "tls.client.keyPassword": true,
-}
-
-// hidden stands for the value of a secret.
-const hidden = "******"
-
-// shown is a value as others may see it.
-func (s *setting) shown(value string) string {
-	if secrets[s.name] && value != "" {
-		return hidden
-	}
-	return value
+	})
+	s.Secret = true
+	return s
 }

@@ -5,17 +5,15 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
-	"os"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 
-	"github.com/magiconair/properties"
-
 	"github.com/apogeemq/apogee/engine/commitlog"
 	"github.com/apogeemq/apogee/server/access"
 	"github.com/apogeemq/apogee/server/broker/delay"
+	"github.com/apogeemq/apogee/server/conf"
 	"github.com/apogeemq/apogee/server/nameserver"
 )
 
@@ -112,9 +110,6 @@ const (
 	Dsync     FlushMethod = "dsync"     // each write durable by itself (RWF_DSYNC)
 )
 
-// confBytesMax bounds a configuration file.
-const confBytesMax = 1 << 20
-
 // DefaultConfig is the Config of an empty file.
 func DefaultConfig() Config {
 	c, err := parse(ServerRole, nil)
@@ -132,18 +127,9 @@ func Load(path string, pairs []string) (Config, error) { return LoadRole(ServerR
 // is wrong. A broker that is not told its nameservers takes those of the
 // environment variable NAMESRV_ADDR.
 func LoadRole(role Role, path string, pairs []string) (Config, error) {
-	values := map[string]string{}
-	if path != "" {
-		if err := readFile(path, values); err != nil {
-			return Config{}, err
-		}
-	}
-	for _, pair := range pairs {
-		key, value, ok := strings.Cut(pair, "=")
-		if key = strings.TrimSpace(key); !ok || key == "" {
-			return Config{}, fmt.Errorf("configuration: %q is not of the form key=value", pair)
-		}
-		values[key] = value
+	values, err := conf.Read(path, pairs)
+	if err != nil {
+		return Config{}, err
 	}
 	foreign, err := readTLSFile(values)
 	if err != nil {
@@ -154,60 +140,13 @@ func LoadRole(role Role, path string, pairs []string) (Config, error) {
 	return c, err
 }
 
-func readFile(path string, values map[string]string) error {
-	info, err := os.Stat(path)
-	if err != nil {
-		return fmt.Errorf("read configuration: %w", err)
-	}
-	if info.Size() > confBytesMax {
-		return fmt.Errorf("read configuration %s: it has %d bytes, at most %d are allowed", path, info.Size(), confBytesMax)
-	}
-	text, err := os.ReadFile(path)
-	if err != nil {
-		return fmt.Errorf("read configuration: %w", err)
-	}
-	if err := readProperties(text, values); err != nil {
-		return fmt.Errorf("read configuration %s: %w", path, err)
-	}
-	return nil
-}
-
-// readProperties reads Java properties. A ${…} stays as it is: values never
-// come from elsewhere.
-func readProperties(text []byte, values map[string]string) error {
-	loader := properties.Loader{Encoding: properties.UTF8, DisableExpansion: true}
-	p, err := loader.LoadBytes(text)
-	if err != nil {
-		return err
-	}
-	for _, key := range p.Keys() {
-		values[key], _ = p.Get(key)
-	}
-	return nil
-}
-
 // parse takes the defaults, then the given values, then looks at how they go
 // together.
 func parse(role Role, values map[string]string) (Config, error) {
 	c := Config{role: role}
-	var wrong []error
 	known := role.settings()
-	for _, s := range known {
-		value, given := values[s.name]
-		if !given {
-			value = s.fallback
-		}
-		if err := s.set(&c, strings.TrimSpace(value)); err != nil {
-			wrong = append(wrong, fmt.Errorf("configuration: %s=%s is not allowed: use %s", s.name, s.shown(value), s.allowed))
-		}
-		c.given = append(c.given, s.name+"="+s.shown(strings.TrimSpace(value)))
-	}
-	for key := range values {
-		if !slices.ContainsFunc(known, func(s setting) bool { return s.name == key }) {
-			c.unknown = append(c.unknown, key)
-		}
-	}
-	slices.Sort(c.unknown)
+	wrong := conf.Apply(&c, known, values)
+	c.given, c.unknown = conf.Lines(known, values), conf.Unknown(known, values)
 	if len(wrong) == 0 && len(c.Replication.ClusterPeers) > 0 && c.Replication.dLegerGiven() {
 		wrong = append(wrong, errors.New("configuration: clusterPeers and keys that begin with dLeger are both given: "+
 			"clusterPeers is a cluster with a group for each of its nodes, the others are one group by itself; remove either"))

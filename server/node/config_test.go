@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/apogeemq/apogee/server/conf"
 )
 
 func write(t *testing.T, text string) string {
@@ -189,7 +191,7 @@ func TestFilesThatCantBeReadAreNamed(t *testing.T) {
 	if _, err := Load(missing, nil); err == nil || !strings.Contains(err.Error(), missing) {
 		t.Errorf("missing file: got %v", err)
 	}
-	large := write(t, strings.Repeat("#", confBytesMax+1))
+	large := write(t, strings.Repeat("#", conf.BytesMax+1))
 	if _, err := Load(large, nil); err == nil || !strings.Contains(err.Error(), "at most") {
 		t.Errorf("large file: got %v", err)
 	}
@@ -203,12 +205,12 @@ func TestKeysStandInTheTableOnce(t *testing.T) {
 	t.Parallel()
 	seen := map[string]bool{}
 	for _, s := range settings {
-		if seen[s.name] {
-			t.Errorf("%s stands in the table twice", s.name)
+		if seen[s.Name] {
+			t.Errorf("%s stands in the table twice", s.Name)
 		}
-		seen[s.name] = true
-		if !strings.HasSuffix(s.doc, ".") || s.allowed == "" {
-			t.Errorf("%s: the documentation must be sentences: %q, allowed %q", s.name, s.doc, s.allowed)
+		seen[s.Name] = true
+		if !strings.HasSuffix(s.Doc, ".") || s.Allowed == "" {
+			t.Errorf("%s: the documentation must be sentences: %q, allowed %q", s.Name, s.Doc, s.Allowed)
 		}
 	}
 }
@@ -249,8 +251,8 @@ func FuzzLoad(f *testing.F) {
 	f.Add([]byte("namesrvAddr=[::1]:9876;a:1\\\n  ;b:2"))
 	f.Add([]byte("a=${a}\n\\u0041=1"))
 	f.Fuzz(func(t *testing.T, text []byte) {
-		values := map[string]string{}
-		if readProperties(text, values) != nil {
+		values, err := conf.Parse(text)
+		if err != nil {
 			return
 		}
 		c, err := parse(ServerRole, values)

@@ -325,7 +325,7 @@ func TestSettingsOfMasterAndSlaveThatDontGoTogetherAreRefused(t *testing.T) {
 func TestRocketMQsPairsOfFilesAreTakenAsTheyAre(t *testing.T) {
 	t.Parallel()
 	for name, kind := range map[string]BrokerKind{"2m-2s-sync-broker-a.properties": SyncMaster, "2m-2s-async-broker-a-s.properties": Slave, "broker.conf": AsyncMaster} {
-		c, err := LoadRole(BrokerRole, conf(name), []string{someNameserver})
+		c, err := LoadRole(BrokerRole, stockFile(name), []string{someNameserver})
 		if err != nil || len(c.Unknown()) > 0 || c.Replication.Kind != kind || c.haPort() != 10912 {
 			t.Errorf("%s: %v, unknown %q, %s with slaves at port %d", name, err, c.Unknown(), c.Replication.Kind, c.haPort())
 		}

@@ -15,6 +15,7 @@ import (
 	"github.com/apogeemq/apogee/engine/commitlog"
 	"github.com/apogeemq/apogee/replication"
 	"github.com/apogeemq/apogee/replication/transport"
+	"github.com/apogeemq/apogee/server/conf"
 	"github.com/apogeemq/apogee/server/remoting/certificate"
 )
 
@@ -53,7 +54,7 @@ var selfName = regexp.MustCompile(`^n([0-9]{1,4})$`)
 
 // peers are RocketMQ's n0-host:port;n1-host:port.
 func peers(name, doc string, field func(*Config) *[]replication.Peer) setting {
-	return setting{name, "", "n0-host:port;n1-host:port;… or nothing", doc, func(c *Config, v string) error {
+	return conf.Of(name, "", "n0-host:port;n1-host:port;… or nothing", doc, func(c *Config, v string) error {
 		var all []replication.Peer
 		for _, part := range strings.Split(v, ";") {
 			if part = strings.TrimSpace(part); part == "" {
@@ -62,29 +63,29 @@ func peers(name, doc string, field func(*Config) *[]replication.Peer) setting {
 			id, address, ok := strings.Cut(part, "-")
 			host, port, err := net.SplitHostPort(address)
 			if !ok || err != nil || host == "" || !selfName.MatchString(id) {
-				return errNotAllowed
+				return conf.ErrNotAllowed
 			}
-			if _, err := number(port, 1, 65535); err != nil {
+			if _, err := conf.Number(port, 1, 65535); err != nil {
 				return err
 			}
 			if slices.ContainsFunc(all, func(p replication.Peer) bool { return p.Name == id || p.Address == address }) {
-				return errNotAllowed
+				return conf.ErrNotAllowed
 			}
 			all = append(all, replication.Peer{Name: id, Address: address})
 		}
 		*field(c) = all
 		return nil
-	}}
+	})
 }
 
 // secret is text that is told to nobody.
 func secret(name, doc string, field func(*Config) *string) setting {
-	s := optional(name, "", doc, field)
-	s.allowed = fmt.Sprintf("%d to 255 characters, or nothing", secretBytesMin)
-	set := s.set
-	s.set = func(c *Config, v string) error {
+	s := conf.Optional(name, "", doc, field)
+	s.Allowed, s.Secret = fmt.Sprintf("%d to 255 characters, or nothing", secretBytesMin), true
+	set := s.Set
+	s.Set = func(c *Config, v string) error {
 		if v != "" && len(v) < secretBytesMin {
-			return errNotAllowed
+			return conf.ErrNotAllowed
 		}
 		return set(c, v)
 	}

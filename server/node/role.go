@@ -4,6 +4,8 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+
+	"github.com/apogeemq/apogee/server/conf"
 )
 
 // Role says which parts of a node a process runs.
@@ -53,24 +55,24 @@ const (
 func (r Role) settings() []setting {
 	switch r {
 	case BrokerRole:
-		kept := slices.DeleteFunc(slices.Clone(settings), func(s setting) bool { return slices.Contains(notOfBroker, s.name) })
+		kept := slices.DeleteFunc(slices.Clone(settings), func(s setting) bool { return slices.Contains(notOfBroker, s.Name) })
 		for i := range kept {
-			if kept[i].name == "namesrvAddr" {
-				kept[i].doc = "Nameservers to register at, with `;` between them. One is needed."
-				kept[i].fallback = os.Getenv(nameserversVariable)
+			if kept[i].Name == "namesrvAddr" {
+				kept[i].Doc = "Nameservers to register at, with `;` between them. One is needed."
+				kept[i].Fallback = os.Getenv(nameserversVariable)
 			}
 		}
 		return kept
 	case NameserverRole:
 		// In a nameserver's file RocketMQ's listenPort is the nameserver's.
-		kept := []setting{integer("listenPort", nameserverPort, 0, 65535, "Port for clients and brokers. 0 takes any free port.",
+		kept := []setting{conf.Integer("listenPort", nameserverPort, 0, 65535, "Port for clients and brokers. 0 takes any free port.",
 			func(c *Config) *int { return &c.NameserverPort })}
 		for _, s := range settings {
-			if !slices.Contains(ofNameserver, s.name) && !slices.Contains(onlyOfNameserver, s.name) {
+			if !slices.Contains(ofNameserver, s.Name) && !slices.Contains(onlyOfNameserver, s.Name) {
 				continue
 			}
-			if s.name == "adminListenPort" {
-				s.fallback = nameserverAdminPort
+			if s.Name == "adminListenPort" {
+				s.Fallback = nameserverAdminPort
 			}
 			kept = append(kept, s)
 		}
@@ -78,6 +80,10 @@ func (r Role) settings() []setting {
 	}
 	return settings
 }
+
+// SettingsTable is all settings of a role as a table of Markdown.
+// docs/OPERATIONS.md repeats those of a server and of a nameserver.
+func SettingsTable(role Role) string { return conf.Table(role.settings()) }
 
 // keyValueFile is where the nameserver keeps its key-value configuration, ""
 // for nowhere.

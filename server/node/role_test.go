@@ -12,7 +12,7 @@ import (
 	"github.com/apogeemq/apogee/server/remoting"
 )
 
-func conf(name string) string { return filepath.Join("testdata", "conf", name) }
+func stockFile(name string) string { return filepath.Join("testdata", "conf", name) }
 
 const someNameserver = "namesrvAddr=127.0.0.1:9876"
 
@@ -20,7 +20,7 @@ func TestTheFilesThatComeWithRocketMQStartABroker(t *testing.T) {
 	t.Parallel()
 	for _, name := range []string{"broker.conf", "2m-noslave-broker-b.properties"} {
 		for _, role := range []Role{ServerRole, BrokerRole} {
-			c, err := LoadRole(role, conf(name), []string{someNameserver})
+			c, err := LoadRole(role, stockFile(name), []string{someNameserver})
 			if err != nil {
 				t.Fatalf("%s as %s: %v", name, role, err)
 			}
@@ -33,7 +33,7 @@ func TestTheFilesThatComeWithRocketMQStartABroker(t *testing.T) {
 
 func TestAnOperatorsFileLosesOnlyWhatHasNoMeaningHere(t *testing.T) {
 	t.Parallel()
-	c, err := LoadRole(BrokerRole, conf("operator.conf"), nil)
+	c, err := LoadRole(BrokerRole, stockFile("operator.conf"), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -48,22 +48,22 @@ func TestAnOperatorsFileLosesOnlyWhatHasNoMeaningHere(t *testing.T) {
 
 func TestABrokerAloneNeedsANameserver(t *testing.T) {
 	t.Setenv(nameserversVariable, "")
-	if _, err := LoadRole(BrokerRole, conf("broker.conf"), nil); err == nil || !strings.Contains(err.Error(), "namesrvAddr is missing") {
+	if _, err := LoadRole(BrokerRole, stockFile("broker.conf"), nil); err == nil || !strings.Contains(err.Error(), "namesrvAddr is missing") {
 		t.Errorf("without: %v", err)
 	}
 	t.Setenv(nameserversVariable, "10.0.0.9:9876;10.0.0.8:9876")
-	c, err := LoadRole(BrokerRole, conf("broker.conf"), nil)
+	c, err := LoadRole(BrokerRole, stockFile("broker.conf"), nil)
 	if err != nil || !slices.Equal(c.Nameservers, []string{"10.0.0.9:9876", "10.0.0.8:9876"}) {
 		t.Errorf("from the environment: %q, %v", c.Nameservers, err)
 	}
-	if c, err = LoadRole(BrokerRole, conf("operator.conf"), nil); err != nil || c.Nameservers[0] != "10.1.2.1:9876" {
+	if c, err = LoadRole(BrokerRole, stockFile("operator.conf"), nil); err != nil || c.Nameservers[0] != "10.1.2.1:9876" {
 		t.Errorf("the file does not win: %q, %v", c.Nameservers, err)
 	}
 }
 
 func TestANameserversFileHasThePortUnderRocketMQsName(t *testing.T) {
 	t.Parallel()
-	c, err := LoadRole(NameserverRole, conf("namesrv.conf"), nil)
+	c, err := LoadRole(NameserverRole, stockFile("namesrv.conf"), nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/apogeemq/apogee/server/conf"
 )
 
 // shardPortDistance is between the ports of two brokers of a process: room for
@@ -199,9 +201,9 @@ func exists(path string) bool {
 // directories are folders with RocketMQ's separator of several paths. A place
 // may be empty, so that those behind it keep their numbers.
 func directories(name, fallback, doc string) setting {
-	return setting{name, fallback, "folders with , between several", doc, func(c *Config, v string) error {
+	return conf.Of(name, fallback, "folders with , between several", doc, func(c *Config, v string) error {
 		if v == "" || len(v) > directoriesBytesMax || strings.ContainsFunc(v, func(r rune) bool { return r < ' ' }) {
-			return errNotAllowed
+			return conf.ErrNotAllowed
 		}
 		c.StoreDirs = strings.Split(v, ",")
 		for i, dir := range c.StoreDirs {
@@ -210,7 +212,7 @@ func directories(name, fallback, doc string) setting {
 			}
 		}
 		return nil
-	}}
+	})
 }
 
 // directoriesBytesMax bounds storePathRootDir.

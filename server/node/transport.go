@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/apogeemq/apogee/server/conf"
 	"github.com/apogeemq/apogee/server/remoting"
 	"github.com/apogeemq/apogee/server/remoting/certificate"
 )
@@ -35,8 +36,8 @@ func readTLSFile(values map[string]string) (foreign []string, err error) {
 	if path == "" {
 		return nil, nil
 	}
-	fromFile := map[string]string{}
-	if err := readFile(path, fromFile); err != nil {
+	fromFile, err := conf.Read(path, nil)
+	if err != nil {
 		return nil, err
 	}
 	for key, value := range fromFile {

@@ -14,6 +14,9 @@ const DefaultLevels = "1s 5s 10s 30s 1m 2m 3m 4m 5m 6m 7m 8m 9m 10m 20m 30m 1h 2
 // LevelsMax bounds how many levels a configuration may have.
 const LevelsMax = 64
 
+// LevelsAllowed says what ParseLevels takes.
+var LevelsAllowed = fmt.Sprintf("1 to %d durations such as 10s, with blanks between", LevelsMax)
+
 // Levels are the durations of the delay levels 1, 2 and so on.
 type Levels []time.Duration
 

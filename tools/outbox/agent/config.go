@@ -3,18 +3,13 @@ package agent
 import (
 	"errors"
 	"fmt"
-	"net"
 	"net/netip"
 	"os"
-	"slices"
-	"strconv"
-	"strings"
 	"time"
-
-	"github.com/magiconair/properties"
 
 	"github.com/apogeemq/apogee/server/access"
 	"github.com/apogeemq/apogee/server/broker/delay"
+	"github.com/apogeemq/apogee/server/conf"
 	"github.com/apogeemq/apogee/tools/outbox/spool"
 )
 
@@ -41,69 +36,44 @@ type Config struct {
 }
 
 // setting is one key.
-type setting struct {
-	name, fallback, allowed, doc string
-	set                          func(c *Config, value string) error
-}
-
-var errNotAllowed = errors.New("not allowed")
+type setting = conf.Setting[Config]
 
 const nameserversVariable = "NAMESRV_ADDR"
 
 // settings is every key there is, in the order of the documentation.
 var settings = []setting{
-	{"namesrvAddr", "", "host:port, with ; between several", "The cluster's nameservers. Without it the environment variable NAMESRV_ADDR counts.", setNameservers},
-	{"bindAddress", "127.0.0.1", "a loopback address", "Where clients on this machine find the agent. It asks nobody who they are, so it is for this machine alone.", setBind},
-	{"listenPort", "9876", "0 to 65535", "The port that clients take for their nameserver; 0 takes any. Each broker of the cluster gets one more, which stays the same.",
-		number(0, 65535, func(c *Config, n int64) { c.Port = int(n) })},
-	{"adminListenPort", "9877", "0 to 65535", "HTTP: /metrics, /healthz, /readyz, and what the commands ask; 0 takes any.",
-		number(0, 65535, func(c *Config, n int64) { c.AdminPort = int(n) })},
-	{"storePathRootDir", "outbox", "a folder", "Holds the spool and what is known of the cluster. It belongs to one agent.", setDir},
-	{"spoolBytesMax", "4294967296", fmt.Sprintf("%d or more", spool.BytesMin), "How large the spool's log may become. Sends that don't fit are refused.",
-		number(spool.BytesMin, 1<<60, func(c *Config, n int64) { c.SpoolBytesMax = n })},
-	{"forwardTimeoutMs", "1500", "100 to 60000 (milliseconds)", "How long a broker may take. After that the message is kept as a possible duplicate. It must be below the timeout of clients, 3 s as a rule.",
-		number(100, 60000, func(c *Config, n int64) { c.ForwardTime = time.Duration(n) * time.Millisecond })},
-	{"drainRateMax", "0", "0 to 1000000", "How many messages a second are sent on when the cluster is back; 0: as many as it takes.",
-		number(0, 1000000, func(c *Config, n int64) { c.DrainRate = int(n) })},
-	{"defaultTopicQueueNums", "4", "1 to 1024", "Queues of a topic while nobody knows where it is.",
-		number(1, 1024, func(c *Config, n int64) { c.Queues = int(n) })},
-	{"messageDelayLevel", "1s 5s 10s 30s 1m 2m 3m 4m 5m 6m 7m 8m 9m 10m 20m 30m 1h 2h", "durations such as 10s, with blanks between",
-		"What delay levels mean: the same as on the brokers.", setLevels},
-	{"logLevel", "info", "debug, info, warn or error", "What is logged.", setLogLevel},
-}
-
-func number(low, high int64, field func(*Config, int64)) func(*Config, string) error {
-	return func(c *Config, v string) error {
-		n, err := strconv.ParseInt(v, 10, 64)
-		if err != nil || n < low || n > high {
-			return errNotAllowed
-		}
-		field(c, n)
-		return nil
-	}
+	conf.Of("namesrvAddr", "", "host:port, with ; between several", "The cluster's nameservers. Without it the environment variable NAMESRV_ADDR counts.", setNameservers),
+	conf.Of("bindAddress", "127.0.0.1", "a loopback address", "Where clients on this machine find the agent. It asks nobody who they are, so it is for this machine alone.", setBind),
+	conf.Integer("listenPort", "9876", 0, 65535, "The port that clients take for their nameserver; 0 takes any. Each broker of the cluster gets one more, which stays the same.",
+		func(c *Config) *int { return &c.Port }),
+	conf.Integer("adminListenPort", "9877", 0, 65535, "HTTP: /metrics, /healthz, /readyz, and what the commands ask; 0 takes any.",
+		func(c *Config) *int { return &c.AdminPort }),
+	conf.Of("storePathRootDir", "outbox", "a folder", "Holds the spool and what is known of the cluster. It belongs to one agent.", setDir),
+	conf.Of("spoolBytesMax", "4294967296", fmt.Sprintf("%d or more", spool.BytesMin), "How large the spool's log may become. Sends that don't fit are refused.", setSpoolBytes),
+	conf.Duration("forwardTimeoutMs", "1500", time.Millisecond, 100, 60000, "How long a broker may take. After that the message is kept as a possible duplicate. It must be below the timeout of clients, 3 s as a rule.",
+		func(c *Config) *time.Duration { return &c.ForwardTime }),
+	conf.Integer("drainRateMax", "0", 0, 1000000, "How many messages a second are sent on when the cluster is back; 0: as many as it takes.",
+		func(c *Config) *int { return &c.DrainRate }),
+	conf.Integer("defaultTopicQueueNums", "4", 1, 1024, "Queues of a topic while nobody knows where it is.",
+		func(c *Config) *int { return &c.Queues }),
+	conf.Parsed("messageDelayLevel", delay.DefaultLevels, delay.LevelsAllowed, "What delay levels mean: the same as on the brokers.", delay.ParseLevels,
+		func(c *Config) *delay.Levels { return &c.DelayLevels }),
+	conf.Choice("logLevel", "info", "What is logged.", func(c *Config) *string { return &c.LogLevel }, "debug", "info", "warn", "error"),
 }
 
 func setNameservers(c *Config, v string) error {
-	for _, part := range strings.Split(v, ";") {
-		if part = strings.TrimSpace(part); part == "" {
-			continue
-		}
-		host, port, err := net.SplitHostPort(part)
-		if n, wrong := strconv.Atoi(port); err != nil || wrong != nil || host == "" || n < 1 || n > 65535 {
-			return errNotAllowed
-		}
-		c.Nameservers = append(c.Nameservers, part)
+	addresses, err := conf.ParseAddresses(v)
+	if err == nil && len(addresses) == 0 {
+		return conf.ErrNotAllowed
 	}
-	if len(c.Nameservers) == 0 {
-		return errNotAllowed
-	}
-	return nil
+	c.Nameservers = addresses
+	return err
 }
 
 func setBind(c *Config, v string) error {
 	address, err := netip.ParseAddr(v)
 	if err != nil || !address.IsLoopback() {
-		return errNotAllowed
+		return conf.ErrNotAllowed
 	}
 	c.BindAddress = address
 	return nil
@@ -111,91 +81,30 @@ func setBind(c *Config, v string) error {
 
 func setDir(c *Config, v string) error {
 	if v == "" || len(v) > 4096 {
-		return errNotAllowed
+		return conf.ErrNotAllowed
 	}
 	c.Dir = v
 	return nil
 }
 
-func setLevels(c *Config, v string) (err error) {
-	c.DelayLevels, err = delay.ParseLevels(v)
+func setSpoolBytes(c *Config, v string) (err error) {
+	c.SpoolBytesMax, err = conf.Number(v, spool.BytesMin, 1<<60)
 	return err
 }
-
-func setLogLevel(c *Config, v string) error {
-	if !slices.Contains([]string{"debug", "info", "warn", "error"}, v) {
-		return errNotAllowed
-	}
-	c.LogLevel = v
-	return nil
-}
-
-// confBytesMax bounds a configuration file.
-const confBytesMax = 1 << 20
 
 // Load reads a .conf file ("" for none) and then pairs of the form key=value,
 // of which the last of a key wins. The error names every value that is wrong.
 func Load(path string, pairs []string) (Config, error) {
-	values := map[string]string{}
-	if path != "" {
-		if err := readFile(path, values); err != nil {
-			return Config{}, fmt.Errorf("read configuration %s: %w", path, err)
-		}
-	}
-	for _, pair := range pairs {
-		key, value, ok := strings.Cut(pair, "=")
-		if key = strings.TrimSpace(key); !ok || key == "" {
-			return Config{}, fmt.Errorf("configuration: %q is not of the form key=value", pair)
-		}
-		values[key] = value
+	values, err := conf.Read(path, pairs)
+	if err != nil {
+		return Config{}, err
 	}
 	if values["namesrvAddr"] == "" {
 		values["namesrvAddr"] = os.Getenv(nameserversVariable)
 	}
-	return parse(values)
-}
-
-func readFile(path string, values map[string]string) error {
-	info, err := os.Stat(path)
-	if err != nil {
-		return err
-	}
-	if info.Size() > confBytesMax {
-		return fmt.Errorf("it has %d bytes, at most %d are allowed", info.Size(), confBytesMax)
-	}
-	text, err := os.ReadFile(path)
-	if err != nil {
-		return err
-	}
-	loader := properties.Loader{Encoding: properties.UTF8, DisableExpansion: true}
-	p, err := loader.LoadBytes(text)
-	if err != nil {
-		return err
-	}
-	for _, key := range p.Keys() {
-		values[key], _ = p.Get(key)
-	}
-	return nil
-}
-
-func parse(values map[string]string) (Config, error) {
 	var c Config
-	var wrong []error
-	for _, s := range settings {
-		value, given := values[s.name]
-		if !given {
-			value = s.fallback
-		}
-		if err := s.set(&c, strings.TrimSpace(value)); err != nil {
-			wrong = append(wrong, fmt.Errorf("configuration: %s=%s is not allowed: use %s", s.name, value, s.allowed))
-		}
-	}
-	for key := range values {
-		if !slices.ContainsFunc(settings, func(s setting) bool { return s.name == key }) {
-			c.unknown = append(c.unknown, key)
-		}
-	}
-	slices.Sort(c.unknown)
+	wrong := conf.Apply(&c, settings, values)
+	c.unknown = conf.Unknown(settings, values)
 	if c.Port != 0 && c.Port == c.AdminPort {
 		wrong = append(wrong, fmt.Errorf("configuration: listenPort and adminListenPort are both %d: each needs a port of its own", c.Port))
 	}
@@ -203,15 +112,4 @@ func parse(values map[string]string) (Config, error) {
 }
 
 // SettingsTable is all settings as a table of Markdown, as docs/OUTBOX.md has it.
-func SettingsTable() string {
-	var b strings.Builder
-	b.WriteString("| Key | Default | Allowed | Meaning |\n|---|---|---|---|\n")
-	for _, s := range settings {
-		fallback := ""
-		if s.fallback != "" {
-			fallback = "`" + s.fallback + "`"
-		}
-		b.WriteString("| `" + s.name + "` | " + fallback + " | " + s.allowed + " | " + s.doc + " |\n")
-	}
-	return b.String()
-}
+func SettingsTable() string { return conf.Table(settings) }
