@@ -2,7 +2,6 @@ package e2e
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -63,20 +62,10 @@ func (s *server) groupAddress(number int) string { return loopback(s.ports.broke
 // masters are the brokers with a master in a topic's route.
 func masters(t *testing.T, s *server, topic string) []string {
 	t.Helper()
-	reply := dial(t, s.nameserverAddress()).ask(remoting.RequestGetRouteInfoByTopic, "topic", topic, "acceptStandardJsonOnly", "true")
-	var route struct {
-		Brokers []struct {
-			Name      string            `json:"brokerName"`
-			Addresses map[string]string `json:"brokerAddrs"`
-		} `json:"brokerDatas"`
-	}
-	if reply.Code != remoting.ResponseSuccess || json.Unmarshal(reply.Body, &route) != nil {
-		return nil
-	}
 	var names []string
-	for _, b := range route.Brokers {
-		if b.Addresses["0"] != "" {
-			names = append(names, b.Name)
+	for name, addresses := range routeOf(t, s, topic) {
+		if addresses["0"] != "" {
+			names = append(names, name)
 		}
 	}
 	slices.Sort(names)

@@ -39,34 +39,54 @@ func startGroup(t *testing.T, settings ...string) *group {
 	return g
 }
 
-// leader waits until the nameserver of one server names one among servers as
-// the master, and returns it.
+// leader waits until one among servers leads and the nameserver of one server
+// names it as the master, and returns it. That it is named isn't enough: between
+// two leaders another one is.
 func (g *group) leader(asked *server, among ...*server) *server {
 	g.t.Helper()
 	var leader *server
-	p := dial(g.t, asked.nameserverAddress())
 	eventually(g.t, "the route has a leader", func() error {
-		reply := p.ask(remoting.RequestGetRouteInfoByTopic, "topic", "TBW102", "acceptStandardJsonOnly", "true")
-		var route struct {
-			Brokers []struct {
-				Addresses map[string]string `json:"brokerAddrs"`
-			} `json:"brokerDatas"`
-		}
-		if reply.Code != remoting.ResponseSuccess {
-			return fmt.Errorf("code %d, %s", reply.Code, reply.Remark)
-		}
-		if err := json.Unmarshal(reply.Body, &route); err != nil {
-			return err
-		}
-		for _, s := range among {
-			if len(route.Brokers) > 0 && route.Brokers[0].Addresses["0"] == s.brokerAddress() {
-				leader = s
-				return nil
+		route := routeOf(g.t, asked, "TBW102")
+		for _, addresses := range route {
+			for _, s := range among {
+				if addresses["0"] == s.brokerAddress() && s.leads() {
+					leader = s
+					return nil
+				}
 			}
 		}
-		return fmt.Errorf("the route is %s", reply.Body)
+		return fmt.Errorf("the route is %v", route)
 	})
 	return leader
+}
+
+// leads reports whether a server says that it leads its group.
+func (s *server) leads() bool {
+	s.t.Helper()
+	var v struct{ Leads bool }
+	reply := dial(s.t, s.brokerAddress()).ask(remoting.RequestGetReplicas)
+	return reply.Code == remoting.ResponseSuccess && json.Unmarshal(reply.Body, &v) == nil && v.Leads
+}
+
+// routeOf is what the nameserver of a server tells clients of a topic: the
+// addresses of the brokers by name and id. It is nil when there is no route.
+func routeOf(t *testing.T, s *server, topic string) map[string]map[string]string {
+	t.Helper()
+	reply := dial(t, s.nameserverAddress()).ask(remoting.RequestGetRouteInfoByTopic, "topic", topic, "acceptStandardJsonOnly", "true")
+	var route struct {
+		Brokers []struct {
+			Name      string            `json:"brokerName"`
+			Addresses map[string]string `json:"brokerAddrs"`
+		} `json:"brokerDatas"`
+	}
+	if reply.Code != remoting.ResponseSuccess || json.Unmarshal(reply.Body, &route) != nil {
+		return nil
+	}
+	brokers := make(map[string]map[string]string)
+	for _, b := range route.Brokers {
+		brokers[b.Name] = b.Addresses
+	}
+	return brokers
 }
 
 func (g *group) others(but *server) []*server {

@@ -1,6 +1,12 @@
 package nameserver
 
-import "testing"
+import (
+	"context"
+	"strings"
+	"testing"
+
+	"github.com/apogeemq/apogee/server/remoting"
+)
 
 func slaveActing(id int64) announcement {
 	return announcement{
@@ -72,4 +78,90 @@ func TestASlaveTooOldToActBringsNoTopics(t *testing.T) {
 	if len(tab.topics) != 0 {
 		t.Errorf("topics %v came from a slave", tab.topics)
 	}
+}
+
+// member is a broker of a group that says whether it passes requests on.
+func member(id int64, term int64, forwards bool) announcement {
+	return announcement{
+		identity: identity{endpoint{"c", string(rune('a'+id)) + ":1"}, "b", id},
+		registration: registration{version: DataVersion{StateVersion: term},
+			topics: map[string]queueData{"T": {permission: 6}, "U": {permission: 6}}},
+		knowsActing: true, forwards: forwards,
+	}
+}
+
+func mustRegister(t *testing.T, tab *table, all ...announcement) {
+	t.Helper()
+	for _, a := range all {
+		if _, err := tab.register(a); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// wantRoute compares the addresses and the permission in the route of topic T.
+func wantRoute(t *testing.T, tab *table, addresses string) {
+	t.Helper()
+	route, found := tab.appendRoute(nil, "T", "", fastjson)
+	if want := `{"brokerDatas":[{"brokerAddrs":` + addresses + `,`; !found || !strings.HasPrefix(string(route), want) ||
+		!strings.Contains(string(route), `"perm":6`) {
+		t.Errorf("the route is %s, want %s and perm 6", route, want)
+	}
+}
+
+func TestAMemberThatPassesRequestsOnIsTheMasterInRoutesBetweenTwoMasters(t *testing.T) {
+	t.Parallel()
+	tab := newTable(DefaultLimits)
+	first := member(0, 1, true)
+	mustRegister(t, tab, first, member(3, 1, true), member(2, 1, true))
+	wantRoute(t, tab, `{0:"a:1",2:"c:1",3:"d:1"}`)
+	tab.unregister(first.identity) // its process has died
+	wantRoute(t, tab, `{0:"c:1",2:"c:1",3:"d:1"}`)
+	if info := string(tab.appendClusterInfo(nil)); !strings.Contains(info, `"brokerAddrs":{2:"c:1",3:"d:1"}`) {
+		t.Errorf("operators are told of a master: %s", info)
+	}
+	if group := string(tab.appendMemberGroup(nil, "c", "b")); !strings.Contains(group, `"brokerAddrs":{2:"c:1",3:"d:1"}`) {
+		t.Errorf("brokers are told of a master: %s", group)
+	}
+	next := member(3, 2, true)
+	next.brokerID = 0
+	mustRegister(t, tab, next)
+	wantRoute(t, tab, `{0:"d:1",2:"c:1"}`)
+	first.brokerID, first.version.StateVersion = 1, 2
+	mustRegister(t, tab, first) // it is back, and follows
+	wantRoute(t, tab, `{0:"d:1",1:"a:1",2:"c:1"}`)
+}
+
+func TestAMasterThatFollowsStandsInForTheNextOne(t *testing.T) {
+	t.Parallel()
+	tab := newTable(DefaultLimits)
+	first := member(0, 1, true)
+	mustRegister(t, tab, first, member(2, 1, true))
+	first.brokerID, first.version.StateVersion = 1, 2
+	mustRegister(t, tab, first)
+	wantRoute(t, tab, `{0:"a:1",1:"a:1",2:"c:1"}`)
+}
+
+func TestASlaveThatPassesNothingOnIsNoMasterInRoutes(t *testing.T) {
+	t.Parallel()
+	tab := newTable(DefaultLimits)
+	mustRegister(t, tab, member(0, 1, false), member(1, 1, false))
+	tab.unregister(member(0, 1, false).identity)
+	wantRoute(t, tab, `{1:"b:1"}`)
+	mustRegister(t, tab, member(3, 1, true)) // one that does stands in, whatever its id
+	wantRoute(t, tab, `{0:"d:1",1:"b:1",3:"d:1"}`)
+}
+
+func TestARegistrarSaysThatItsBrokerPassesRequestsOn(t *testing.T) {
+	t.Parallel()
+	topics := &topicList{}
+	topics.set(topic("T", 4), topic("U", 1))
+	w, s, _ := start(t, "127.0.0.1:0")
+	r := NewRegistrar(RegistrarConfig{
+		Nameservers: []string{s.Addr().String()}, Topics: topics, Log: quiet,
+		Broker: Broker{Cluster: "c", Name: "b", ID: 2, Term: 1, Address: "10.0.0.1:10911", Forwards: true},
+	})
+	t.Cleanup(func() { r.Stop(context.Background()) })
+	w.waitRequest(t, remoting.RequestRegisterBroker)
+	wantRoute(t, w.table, `{0:"10.0.0.1:10911",2:"10.0.0.1:10911"}`)
 }

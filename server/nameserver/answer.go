@@ -85,7 +85,7 @@ func (s *Server) register(c *remoting.Conn, cmd *remoting.Command, r *remoting.R
 		identity: id, registration: body,
 		haAddress: clip(cmd.Text("haServerAddr")), zone: clip(cmd.Text("__ZONE_NAME")),
 		timeoutMillis: s.timeoutMillis(cmd), actingMaster: cmd.Bool("enableActingMaster"), knowsActing: knowsActing,
-		connection: c, receivedMillis: s.config.Clock(),
+		forwards: cmd.Bool(fieldForwards), connection: c, receivedMillis: s.config.Clock(),
 	}
 	_, known := s.table.heard(id.endpoint, a.receivedMillis)
 	master, err := s.table.register(a)

@@ -32,6 +32,7 @@ type Broker struct {
 	Term      int64  // of its group, which grows with each master; 0 without one
 	Address   string // host:port that clients connect to
 	HAAddress string // host:port that RocketMQ slaves would connect to
+	Forwards  bool   // passes on to the master what only a master can do
 }
 
 // TopicConfig is a topic as a broker registers it.

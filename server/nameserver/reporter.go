@@ -17,6 +17,10 @@ const topicsPerRegistration = 10_000
 // leaveTimeout bounds the wait for the answer when the broker unregisters.
 const leaveTimeout = time.Second
 
+// fieldForwards of a registration says that the broker passes requests on to the
+// master. RocketMQ's nameservers don't look at it.
+const fieldForwards = "forwardsToMaster"
+
 // reporter keeps the broker registered at one nameserver. All but changed
 // belongs to one goroutine: run, and leave after it.
 type reporter struct {
@@ -155,6 +159,9 @@ func (p *reporter) register(ctx context.Context, version DataVersion, topics []T
 	request.Set("haServerAddr", p.registrar.config.Broker.HAAddress)
 	request.Set("enableActingMaster", "false")
 	request.Set("compressed", "false")
+	if p.registrar.config.Broker.Forwards {
+		request.Set(fieldForwards, "true")
+	}
 	request.Set("bodyCrc32", strconv.FormatInt(int64(crc32.ChecksumIEEE(body)&0x7fffffff), 10))
 	request.Body = body
 	if err := p.call(ctx, request); err != nil {

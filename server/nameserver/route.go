@@ -17,7 +17,7 @@ func (t *table) appendRoute(dst []byte, topic, order string, d dialect) ([]byte,
 	found := false
 	for _, name := range names {
 		if b := t.brokers[name]; b != nil {
-			dst = b.append(appendComma(dst), d)
+			dst = b.append(appendComma(dst), t.clientAddresses(b), d)
 			found = true
 		}
 	}
@@ -40,10 +40,30 @@ func (t *table) appendRoute(dst []byte, topic, order string, d dialect) ([]byte,
 	return append(dst, ']', '}'), found
 }
 
+// clientAddresses are those in routes. A name without a master, as a group that
+// is changing leaders, would be left out by a producer until it asks again, 30 s
+// later; so the first broker that passes requests on to the next master is
+// given as the master meanwhile.
+func (t *table) clientAddresses(b *brokerData) map[int64]string {
+	if _, led := b.addresses[masterID]; led {
+		return b.addresses
+	}
+	for _, id := range slices.Sorted(maps.Keys(b.addresses)) {
+		live := t.live[endpoint{b.cluster, b.addresses[id]}]
+		if live == nil || !live.forwards {
+			continue
+		}
+		all := maps.Clone(b.addresses)
+		all[masterID] = b.addresses[id]
+		return all
+	}
+	return b.addresses
+}
+
 // append writes a BrokerData.
-func (b *brokerData) append(dst []byte, d dialect) []byte {
+func (b *brokerData) append(dst []byte, addresses map[int64]string, d dialect) []byte {
 	dst = append(dst, '{')
-	dst = appendAddresses(d.appendMember(dst, "brokerAddrs"), b.addresses, d)
+	dst = appendAddresses(d.appendMember(dst, "brokerAddrs"), addresses, d)
 	dst = d.appendTextMember(dst, "brokerName", b.name)
 	dst = d.appendTextMember(dst, "cluster", b.cluster)
 	dst = d.appendBoolMember(dst, "enableActingMaster", b.actingMaster)
@@ -69,7 +89,8 @@ func (t *table) appendClusterInfo(dst []byte) []byte {
 	dst = append(dst, '{')
 	dst = append(d.appendMember(dst, "brokerAddrTable"), '{')
 	for _, name := range slices.Sorted(maps.Keys(t.brokers)) {
-		dst = t.brokers[name].append(d.appendMember(dst, name), d)
+		b := t.brokers[name]
+		dst = b.append(d.appendMember(dst, name), b.addresses, d)
 	}
 	dst = append(dst, '}')
 	dst = append(d.appendMember(dst, "clusterAddrTable"), '{')

@@ -45,6 +45,7 @@ type announcement struct {
 	timeoutMillis  int64
 	actingMaster   bool // the slave with the lowest id stands in for a lost master
 	knowsActing    bool // the broker is new enough to say so
+	forwards       bool // the broker passes on to the master what is the master's
 	connection     connection
 	receivedMillis int64
 }
@@ -71,6 +72,7 @@ type liveBroker struct {
 	version                    DataVersion
 	connection                 connection
 	haAddress                  string
+	forwards                   bool
 }
 
 // table holds all routes. It is RouteInfoManager without the parts that the
@@ -149,7 +151,7 @@ func (t *table) register(a announcement) (masterOf, error) {
 	t.takeTopics(b, a, first || !known)
 	t.noteTerm(a)
 	t.live[a.endpoint] = &liveBroker{identity: a.identity, heardMillis: a.receivedMillis,
-		timeoutMillis: a.timeoutMillis, version: a.version, connection: a.connection, haAddress: a.haAddress}
+		timeoutMillis: a.timeoutMillis, version: a.version, connection: a.connection, haAddress: a.haAddress, forwards: a.forwards}
 	return t.master(b, a), nil
 }
 

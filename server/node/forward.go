@@ -31,7 +31,7 @@ func (s *shard) openForwarder() error {
 // where replication is, or where the nodes take nothing else.
 func (s *shard) dialLeader() (func(context.Context, string, remoting.ClientOptions) (*remoting.Client, error), error) {
 	c := &s.config
-	if c.Replication.TLS && c.Replication.Secret == "" {
+	if !s.canForward() {
 		s.log.Warn("followers don't forward clients' requests to the leader: " + errNoSecret.Error())
 		return func(context.Context, string, remoting.ClientOptions) (*remoting.Client, error) {
 			return nil, errNoSecret
@@ -53,6 +53,19 @@ func (s *shard) dialLeader() (func(context.Context, string, remoting.ClientOptio
 		o.TLS = config
 		return remoting.Dial(ctx, s.node.faults.reach(address), o)
 	}, nil
+}
+
+// canForward reports whether a leader would believe that this node speaks for
+// clients.
+func (s *shard) canForward() bool {
+	r := &s.config.Replication
+	return !r.TLS || r.Secret != ""
+}
+
+// passesOn reports whether clients may take this node for the master while
+// there is none: in a group that elects the next one by itself.
+func (s *shard) passesOn() bool {
+	return s.forward != nil && s.config.Replication.Enabled && s.canForward()
 }
 
 // followLeader has clients' requests forwarded to the leader, where there is

@@ -202,7 +202,7 @@ func (s *shard) startRegistrar(id, term int64) error {
 		Nameservers: nameservers, Period: s.config.RegistrationPeriod, Log: n.log,
 		Topics: registeredTopics{table: s.broker, startedMillis: n.faults.nowMillis()},
 		Broker: nameserver.Broker{Cluster: s.config.ClusterName, Name: s.config.BrokerName, ID: id, Term: term,
-			Address: s.client, HAAddress: s.haAddress()},
+			Address: s.client, HAAddress: s.haAddress(), Forwards: s.passesOn()},
 	})
 	s.metrics.observeRegistrar(s.registrar)
 	return nil
