@@ -34,7 +34,16 @@
 //
 //	pulls, offsets of queues, messages by id and key              answered from what is applied here
 //	heartbeats, unregistrations                                   noted here
-//	everything else, offsets of groups among it                   14, nothing was stored
+//	everything else, offsets of groups among it                   waits for a leader; then 14, nothing was stored
+//
+// Most elections take less than the 2 s that requests wait, so that a client which
+// sends between two leaders gets its answer from the next one. A request waits on
+// the reader of its client's connection, and what comes behind it there waits
+// too: so they stay in order, and nothing has to be kept. All requests of a client
+// wait within the same 2 s. Those that come later, as in a group without
+// a majority, are answered at once. A leader that can't be reached is waited for
+// in the same way: others hear of its end, or of a leader that is about to
+// begin, some milliseconds before this node or that one.
 //
 // Heartbeats are always noted here as well: pulls served here need the
 // subscriptions. The last one of each client is told again to the next leader,
@@ -47,7 +56,7 @@
 // What was in flight is answered at once: pulls with 20, upon which clients
 // pull again at the same offset, everything else with 14: outcome unknown,
 // retry. So is what the leader doesn't answer in time: 2.5 s for most, which is
-// before clients give up, for pulls the time they may be held and 5 s. After a
+// before clients give up and includes what a request has waited, for pulls the time they may be held and 5 s. After a
 // change of leaders links to the old one stay for 300 ms, since it still
 // answers what it has.
 //
@@ -60,8 +69,8 @@
 // # Goroutines and bounds
 //
 //	reader of the client's connection   Handle: encodes into the link. It opens the
-//	                                    link and waits up to a second for that, which
-//	                                    holds up this client only
+//	                                    link and waits up to a second for that, or up
+//	                                    to two for a leader, which holds up this client only
 //	reader of the link                  encodes answers into the client's connection
 //	sweeper of the link                 ends late requests
 //

@@ -45,7 +45,7 @@ func (f *Forwarder) takeFlight() *flight {
 
 // forward sends a request to the leader. After an error the leader doesn't
 // have it.
-func (f *Forwarder) forward(rt remoting.ReplyTo, cmd *remoting.Command, k kind, leader string) error {
+func (f *Forwarder) forward(rt remoting.ReplyTo, cmd *remoting.Command, k kind, leader string, arrived time.Time) error {
 	l := f.link(rt.Conn)
 	if k == registration {
 		l.note(cmd)
@@ -58,7 +58,7 @@ func (f *Forwarder) forward(rt remoting.ReplyTo, cmd *remoting.Command, k kind, 
 	}
 	g := f.takeFlight()
 	g.replyTo, g.kind, g.bytes = rt, k, frameBytes(cmd)
-	patience := answerTime
+	patience := max(answerTime-time.Since(arrived), answerTimeMin)
 	if k == pull {
 		g.offset, _ = cmd.Int("queueOffset")
 		hold, _ := cmd.Int("suspendTimeoutMillis")

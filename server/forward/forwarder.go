@@ -37,13 +37,6 @@ type Options struct {
 	Log                   *slog.Logger // slog.Default() when nil
 }
 
-// place is where requests go at present. It is never changed.
-type place struct {
-	leads  bool   // here
-	leader string // its address for clients, "" for nobody
-	closed bool
-}
-
 // Forwarder is a remoting.Handler that stands before a broker of a group.
 type Forwarder struct {
 	options  Options
@@ -86,7 +79,7 @@ func New(o Options) *Forwarder {
 	f := &Forwarder{options: o, kindOf: kindInGroup}
 	f.greet = f.introduce
 	f.metrics = newMetrics(f)
-	f.place.Store(&place{})
+	f.place.Store(newPlace(place{}))
 	return f
 }
 
@@ -97,7 +90,7 @@ func NewProxy(o Options, address string) *Forwarder {
 	f := New(o)
 	f.kindOf = kindForProxy
 	f.greet = func(context.Context, *remoting.Client, string) error { return nil }
-	f.place.Store(&place{leader: address})
+	f.place.Store(newPlace(place{leader: address}))
 	return f
 }
 
@@ -112,15 +105,24 @@ func (f *Forwarder) Follow(address string) { f.move(place{leader: address}) }
 // the clients' connections are drained, as that waits for their answers. A
 // leader goes on serving; its place must not change any more.
 func (f *Forwarder) Close() {
-	if !f.place.Load().leads {
-		f.place.Store(&place{closed: true})
+	for at := f.place.Load(); !at.leads && !at.closed && !f.leave(at, place{closed: true}); {
+		at = f.place.Load()
 	}
 	f.retire()
 }
 
+// leave changes the place, unless another has followed already.
+func (f *Forwarder) leave(now *place, to place) bool {
+	if !f.place.CompareAndSwap(now, newPlace(to)) {
+		return false
+	}
+	close(now.left)
+	return true
+}
+
 func (f *Forwarder) move(to place) {
 	now := f.place.Load()
-	if now.closed || *now == to || !f.place.CompareAndSwap(now, &to) {
+	if now.closed || now.same(to) || !f.leave(now, to) {
 		return
 	}
 	time.AfterFunc(retireTime, f.retire)
@@ -145,18 +147,10 @@ func (f *Forwarder) Handle(rt remoting.ReplyTo, cmd *remoting.Command) {
 		f.options.Local.Handle(rt, cmd)
 		return
 	}
-	kind := f.kindOf(cmd.Code)
-	switch {
-	case kind == ofThisNode:
+	if kind := f.kindOf(cmd.Code); kind == ofThisNode {
 		f.options.Local.Handle(rt, cmd)
-	case at.closed:
-		f.serve(rt, cmd, kind, errClosed)
-	case f.arrived(rt.Conn), at.leader == "":
-		f.serve(rt, cmd, kind, errNobody)
-	default:
-		if err := f.forward(rt, cmd, kind, at.leader); err != nil {
-			f.serve(rt, cmd, kind, err)
-		}
+	} else {
+		f.deliver(rt, cmd, kind)
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"net/netip"
+	"time"
 
 	"github.com/apogeemq/apogee/server/remoting"
 )
@@ -57,7 +58,7 @@ func (f *Forwarder) proof(challenge, client string) string {
 
 // accept answers FORWARD: a link begins.
 func (f *Forwarder) accept(rt remoting.ReplyTo, cmd *remoting.Command) {
-	if !f.place.Load().leads {
+	if !f.leadsSoon(rt.Conn) {
 		rt.Send(&remoting.Reply{Code: remoting.ResponseServiceNotAvailable, Remark: "this broker is not the master"})
 		return
 	}
@@ -85,6 +86,19 @@ func (f *Forwarder) accept(rt remoting.ReplyTo, cmd *remoting.Command) {
 	rt.Conn.ActFor(address)
 	f.arrivals.Store(rt.Conn, arrival{proven: true})
 	rt.Send(&remoting.Reply{})
+}
+
+// leadsSoon reports whether this node leads, or does within a moment.
+func (f *Forwarder) leadsSoon(c *remoting.Conn) bool {
+	at := f.place.Load()
+	if at.leads {
+		return true
+	}
+	c.Flush()
+	for end := time.Now().Add(acceptTime); !at.leads && !at.closed && time.Now().Before(end); at = f.place.Load() {
+		at.await(time.Until(end))
+	}
+	return at.leads
 }
 
 // arrived reports whether a connection is a link from another node.

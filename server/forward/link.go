@@ -20,6 +20,7 @@ type link struct {
 	client    *remoting.Conn
 
 	heartbeat *remoting.Command // of the client's reader goroutine; nil for none
+	missed    misses            // of the client's reader goroutine
 
 	mu     sync.Mutex
 	leader *remoting.Client // nil for none

@@ -12,6 +12,7 @@ type forwardMetrics struct {
 	forwarded    *metrics.Counter // given to the leader
 	failed       *metrics.Counter // of these: without an answer
 	served       *metrics.Counter // here, without a leader
+	waits        *metrics.Counter // of clients, for a leader
 	refused      *metrics.Counter // for want of a leader, or over a bound
 	calls        *metrics.Counter // from the leader to clients
 	opened       *metrics.Counter // links
@@ -26,6 +27,7 @@ func newMetrics(f *Forwarder) *forwardMetrics {
 		forwarded:    s.NewCounter("apogee_forward_requests_total"),
 		failed:       s.NewCounter("apogee_forward_failed_total"),
 		served:       s.NewCounter("apogee_forward_served_here_total"),
+		waits:        s.NewCounter("apogee_forward_waits_total"),
 		refused:      s.NewCounter("apogee_forward_refused_total"),
 		calls:        s.NewCounter("apogee_forward_client_calls_total"),
 		opened:       s.NewCounter("apogee_forward_links_opened_total"),
