@@ -47,6 +47,16 @@ func TestABrokerThatGathersGetsManyMessagesAtOnceAsTheyWere(t *testing.T) {
 	}
 }
 
+func TestABrokerThatHasNoTimeToSayWhatItUnderstandsIsAskedAgain(t *testing.T) {
+	t.Parallel()
+	c := startCluster(t)
+	c.gathers, c.shy = true, 2
+	a := startAgent(t, testConfig(t, c))
+	defer stopAgent(t, a)
+	newApplication(t, a)
+	eventually(t, "the broker to be known as one that gathers", func() bool { return a.allDoors()[0].upstream.gathers.Load() })
+}
+
 func TestWhatABrokerRefusesOfABatchGoesIntoTheQuarantineAloneAndTheOrderStays(t *testing.T) {
 	t.Parallel()
 	c, a, p := startGathering(t)

@@ -27,6 +27,7 @@ type cluster struct {
 	answer  func(s sent) remoting.Reply
 	silent  bool // sends get no answer
 	gathers bool // batches of messages that were sent one by one are understood
+	shy     int  // so many questions for it are not answered
 	batches int  // that have come
 	queues  int
 }
@@ -106,6 +107,10 @@ func (c *cluster) name(rt remoting.ReplyTo, cmd *remoting.Command) {
 
 func (c *cluster) serve(rt remoting.ReplyTo, cmd *remoting.Command) {
 	if cmd.Code == remoting.RequestGetBrokerRuntimeInfo && c.gathers {
+		if c.isShy() {
+			rt.Send(&remoting.Reply{Code: remoting.ResponseSystemBusy, Remark: "not yet"})
+			return
+		}
 		rt.Send(&remoting.Reply{Body: []byte(`{"table":{"apogeeGathers":"true"}}`)})
 		return
 	}
@@ -142,6 +147,13 @@ func (c *cluster) serve(rt remoting.ReplyTo, cmd *remoting.Command) {
 	if !silent {
 		rt.Send(&reply)
 	}
+}
+
+func (c *cluster) isShy() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.shy--
+	return c.shy >= 0
 }
 
 // messagesOf are those of a gathered batch.

@@ -80,20 +80,41 @@ func (u *upstream) run() {
 	}
 }
 
-// ask finds out what the broker understands. One that doesn't say is taken for
-// one of Apache RocketMQ's.
+// ask finds out what the broker understands, for as long as the connection
+// lasts: a broker that has just started may be too busy to say it at once, and
+// the backlog waits for it. Until it says so it is taken for one of Apache
+// RocketMQ's.
 func (u *upstream) ask(c *remoting.Client) {
+	ticker := time.NewTicker(askTime)
+	defer ticker.Stop()
+	for !u.learn(c) {
+		select {
+		case <-ticker.C:
+		case <-c.Done():
+			return
+		case <-u.stop:
+			return
+		}
+	}
+}
+
+// learn reports whether the broker has answered.
+func (u *upstream) learn(c *remoting.Client) bool {
 	ctx, cancel := context.WithTimeout(context.Background(), askTime)
 	defer cancel()
 	got, err := c.Call(ctx, &remoting.Request{Code: remoting.RequestGetBrokerRuntimeInfo})
+	if err != nil || judge(got.Code, got.Remark) == notAccepted {
+		return false
+	}
 	var body struct {
 		Table struct {
 			Gathers string `json:"apogeeGathers"`
 		} `json:"table"`
 	}
-	if err == nil && got.Code == remoting.ResponseSuccess && json.Unmarshal(got.Body, &body) == nil {
+	if got.Code == remoting.ResponseSuccess && json.Unmarshal(got.Body, &body) == nil {
 		u.gathers.Store(body.Table.Gathers == "true")
 	}
+	return true
 }
 
 // connection is one that works, nil where there is none. It waits for the first
