@@ -23,6 +23,7 @@ type Config struct {
 	Dir           string        // storePathRootDir
 	SpoolBytesMax int64         // spoolBytesMax
 	ForwardTime   time.Duration // forwardTimeoutMs
+	GoneAfter     time.Duration // brokerGoneAfterMs
 	DrainRate     int           // drainRateMax
 	Queues        int           // defaultTopicQueueNums
 	DelayLevels   delay.Levels  // messageDelayLevel
@@ -52,6 +53,8 @@ var settings = []setting{
 	conf.Of("spoolBytesMax", "4294967296", fmt.Sprintf("%d or more", spool.BytesMin), "How large the spool's log may become. Sends that don't fit are refused.", setSpoolBytes),
 	conf.Duration("forwardTimeoutMs", "1500", time.Millisecond, 100, 60000, "How long a broker may take. After that the message is kept as a possible duplicate. It must be below the timeout of clients, 3 s as a rule.",
 		func(c *Config) *time.Duration { return &c.ForwardTime }),
+	conf.Duration("brokerGoneAfterMs", "600000", time.Millisecond, 1000, 31536000000, "After what time a broker that the routes of a topic don't name any more counts as gone for good: what waits for it goes to the topic's other brokers.",
+		func(c *Config) *time.Duration { return &c.GoneAfter }),
 	conf.Integer("drainRateMax", "0", 0, 1000000, "How many messages a second are sent on when the cluster is back; 0: as many as it takes.",
 		func(c *Config) *int { return &c.DrainRate }),
 	conf.Integer("defaultTopicQueueNums", "4", 1, 1024, "Queues of a topic while nobody knows where it is.",

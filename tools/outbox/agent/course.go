@@ -41,7 +41,8 @@ type course struct {
 	flying int
 	resume time.Time // nothing is sent before
 	pause  time.Duration
-	doubt  event.Offset // entries before it may have been in flight when the process ended
+	absent map[string]*absence // brokers of entries, by name
+	doubt  event.Offset        // entries before it may have been in flight when the process ended
 }
 
 // parcel is one entry in the window.
@@ -71,7 +72,7 @@ type outcome struct {
 
 func newCourse(d *drain, s *spool.Stream, found bool) *course {
 	c := &course{drain: d, stream: s, pokes: make(chan struct{}, 1), hasten: make(chan struct{}, 1), stop: make(chan struct{}),
-		landed: make(chan outcome, windowMax), next: s.First(), pause: pauseMin}
+		landed: make(chan outcome, windowMax), next: s.First(), pause: pauseMin, absent: map[string]*absence{}}
 	c.batch.course, c.batch.landed = c, c.batch.land
 	if found {
 		c.doubt = c.next + aheadMax

@@ -200,8 +200,3 @@ func (c *course) landBatch(o outcome) {
 	}
 	clear(b.parcels)
 }
-
-// place finds where an entry goes.
-func (c *course) place(p *parcel) (target, int32, bool) {
-	return c.drain.agent.routes.place(p.broker, p.request.topic, p.command, p.request.queue)
-}

@@ -30,6 +30,7 @@ type cluster struct {
 	shy     int  // so many questions for it are not answered
 	batches int  // that have come
 	queues  int
+	second  *cluster // its broker is in routes too, as broker-b
 }
 
 // sent is a send as the broker got it.
@@ -101,8 +102,28 @@ func (c *cluster) name(rt remoting.ReplyTo, cmd *remoting.Command) {
 		rt.Send(&remoting.Reply{Code: remoting.ResponseTopicNotExist, Remark: "no topic " + topic})
 		return
 	}
-	rt.Send(&remoting.Reply{Body: fmt.Appendf(nil, `{"brokerDatas":[{"brokerAddrs":{0:%q},"brokerName":"broker-a","cluster":"C"}],`+
-		`"queueDatas":[{"brokerName":"broker-a","perm":6,"readQueueNums":%d,"topicSysFlag":0,"writeQueueNums":%d}]}`, c.broker, c.queues, c.queues)})
+	c.mu.Lock()
+	second := c.second
+	c.mu.Unlock()
+	brokers, queues := c.routePart("broker-a")
+	if second != nil {
+		more, moreQueues := second.routePart("broker-b")
+		brokers, queues = brokers+","+more, queues+","+moreQueues
+	}
+	rt.Send(&remoting.Reply{Body: fmt.Appendf(nil, `{"brokerDatas":[%s],"queueDatas":[%s]}`, brokers, queues)})
+}
+
+// routePart is what a route says of the broker.
+func (c *cluster) routePart(name string) (broker, queues string) {
+	return fmt.Sprintf(`{"brokerAddrs":{0:%q},"brokerName":%q,"cluster":"C"}`, c.broker, name),
+		fmt.Sprintf(`{"brokerName":%q,"perm":6,"readQueueNums":%d,"topicSysFlag":0,"writeQueueNums":%d}`, name, c.queues, c.queues)
+}
+
+// takeSecond has routes name another broker, or none but its own.
+func (c *cluster) takeSecond(second *cluster) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.second = second
 }
 
 func (c *cluster) serve(rt remoting.ReplyTo, cmd *remoting.Command) {
@@ -222,14 +243,14 @@ func startAgent(t *testing.T, config Config) *Agent {
 // before is in doubt.
 func awaitAway(t *testing.T, a *Agent) {
 	t.Helper()
-	eventually(t, "the broker to be away", func() bool {
-		for _, d := range a.allDoors() {
-			if d.upstream.connection() != nil {
-				return false
-			}
-		}
-		return true
-	})
+	for _, d := range a.allDoors() {
+		awaitDoorAway(t, d)
+	}
+}
+
+func awaitDoorAway(t *testing.T, d *door) {
+	t.Helper()
+	eventually(t, "the broker to be away", func() bool { return d.upstream.connection() == nil })
 }
 
 func stopAgent(t *testing.T, a *Agent) {
@@ -250,7 +271,18 @@ type application struct {
 // newApplication finds the broker as clients do.
 func newApplication(t *testing.T, a *Agent) *application {
 	t.Helper()
-	return &application{t: t, agent: a, broker: dialAddress(t, routeOf(t, a, "T").Brokers[0].Master())}
+	return newApplicationOf(t, a, "broker-a")
+}
+
+// newApplicationOf is newApplication for one of several brokers.
+func newApplicationOf(t *testing.T, a *Agent, broker string) *application {
+	t.Helper()
+	r := routeOf(t, a, "T")
+	b := r.Broker(broker)
+	if b == nil {
+		b = &r.Brokers[0] // the agent's own
+	}
+	return &application{t: t, agent: a, broker: dialAddress(t, b.Master())}
 }
 
 func routeOf(t *testing.T, a *Agent, topic string) client.Route {

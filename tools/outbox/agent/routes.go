@@ -26,6 +26,19 @@ type knownRoute struct {
 	route  client.Route
 	queues []target
 	asked  atomic.Int64 // when a nameserver said so or was asked last, Unix nanoseconds
+	told   atomic.Int64 // when one said so last
+}
+
+// confirm notes that a nameserver says so.
+func (k *knownRoute) confirm() {
+	now := time.Now().UnixNano()
+	k.asked.Store(now)
+	k.told.Store(now)
+}
+
+// isConfirmed reports whether a nameserver has said so lately.
+func (k *knownRoute) isConfirmed() bool {
+	return k != nil && time.Now().UnixNano()-k.told.Load() < int64(routeConfirmed)
 }
 
 // stale reports whether it is time to ask again, once for each time.
@@ -57,11 +70,11 @@ func (r *routes) learn(topic string, body []byte) (*knownRoute, error) {
 	full := len(r.topics) >= topicsMax
 	r.mu.RUnlock()
 	if known != nil && bytes.Equal(known.body, body) {
-		known.asked.Store(time.Now().UnixNano())
+		known.confirm()
 		return known, nil
 	}
 	k := &knownRoute{body: bytes.Clone(body)}
-	k.asked.Store(time.Now().UnixNano())
+	k.confirm()
 	if err := client.Decode(body, &k.route); err != nil {
 		return nil, fmt.Errorf("route of topic %q: %w", topic, err)
 	}
@@ -312,13 +325,23 @@ func (a *Agent) alone(standard bool) []byte {
 		id, address, ownBroker, ownBroker, ownBroker, permissionWrite, a.config.Queues, a.config.Queues)
 }
 
-// routeAge is after what time a route that is needed is asked for again.
-const routeAge = time.Second
+const (
+	routeAge       = time.Second      // after that a route that is needed is asked for again
+	routeConfirmed = 30 * time.Second // and after that it may have changed; courses ask every few seconds
+)
+
+// brokerState says what is thought of a broker that a route doesn't have.
+type brokerState int
+
+const (
+	mayReturn brokerState = iota
+	goneForGood
+)
 
 // place finds where a message goes that its client sent to a queue of a broker.
 // A queue that isn't there, as the client had an older route or none, becomes
-// one that is; always the same, while the route stays.
-func (r *routes) place(broker string, topic []byte, cmd remoting.Command, queue int32) (target, int32, bool) {
+// one that is; always the same, while the route stays. So do queues of a broker that is gone for good.
+func (r *routes) place(broker string, topic []byte, cmd remoting.Command, queue int32, b brokerState) (target, int32, bool) {
 	targets := r.current(topic, cmd)
 	total := int32(0)
 	for _, t := range targets {
@@ -327,7 +350,7 @@ func (r *routes) place(broker string, topic []byte, cmd remoting.Command, queue 
 		}
 		total += t.queues
 	}
-	if broker != ownBroker || total == 0 {
+	if broker != ownBroker && b != goneForGood || total == 0 {
 		return target{}, 0, false
 	}
 	at := queue % total
