@@ -11,7 +11,9 @@ import (
 
 // Truncate drops all frames from index from on. It returns when that is
 // durable: none of them comes back after a crash. The marks go back with it.
-// Only the appender calls it, and nobody waits for one of those frames.
+// Only the appender calls it, and nobody waits for one of those frames. A disk
+// without room for the note that a truncation is under way refuses it with
+// ErrDiskFull: then nothing is dropped, and the log goes on.
 func (l *Log) Truncate(from event.Index) error {
 	end, _, _ := l.End()
 	if from > end {
@@ -28,25 +30,38 @@ func (l *Log) Truncate(from event.Index) error {
 	if err := l.CursorFrom(from-1).Visit(from-1, func(f Frame) error { last = f; return nil }); err != nil {
 		return fmt.Errorf("truncate from frame %d: %w", from, err)
 	}
-	err := l.flusher.do(func() error { return l.cutAfterFrame(&last) })
-	if err != nil {
+	var noted bool
+	err := l.flusher.do(func() (err error) {
+		noted, err = l.cutAfterFrame(&last)
+		return err
+	})
+	switch {
+	case err == nil:
+	case !noted && errors.Is(err, disk.ErrNoSpace):
+		return fmt.Errorf("truncate from frame %d: %w: %w", from, ErrDiskFull, err)
+	default:
 		l.fail(fmt.Errorf("truncate from frame %d: %w", from, err))
 	}
 	return err
 }
 
 // cutAfterFrame makes last the end of the log. It runs on the flusher's
-// goroutine, with nothing in flight.
-func (l *Log) cutAfterFrame(last *Frame) error {
+// goroutine, with nothing in flight. noted: what follows a crash is that the cut
+// is finished.
+func (l *Log) cutAfterFrame(last *Frame) (noted bool, err error) {
 	s, err := l.segmentAt(last.Segment)
 	if err != nil {
-		return err
+		return false, err
 	}
 	l.keeper.marking.Lock()
 	defer l.keeper.marking.Unlock()
 	if err := writeCut(l.disk, l.seed, last.Index); err != nil {
-		return err
+		return false, err
 	}
+	return true, l.cutAt(s, last)
+}
+
+func (l *Log) cutAt(s *segment, last *Frame) error {
 	at := last.Offset + int64(frameBytes(int(last.DataBytes)))
 	to := l.endOf(s)
 	if err := l.dropSegmentsAfter(s); err != nil {

@@ -188,6 +188,8 @@ func (n *Node) stop() {
 	}
 	l.stopping()
 	<-l.opened
+	// Whoever would end a hang of the disk is waiting here.
+	defer time.AfterFunc(flushStall, func() { l.disk.slow(usualSync, false) }).Stop()
 	if l.group != nil {
 		if err := l.group.Close(); err != nil && !n.disk.Crashed() {
 			n.cluster.note("close %s: %v", n.peer.Name, err)
