@@ -117,6 +117,9 @@ func (e *Engine) applyFrame(f commitlog.Frame) error {
 	}
 	e.applied.Store(uint64(f.Index))
 	e.position.Store(uint64(f.End()))
+	if e.wanted != nil {
+		e.sumIfWanted()
+	}
 	if e.pendingN > pendingBytesMax {
 		return e.handOver(nil)
 	}

@@ -35,8 +35,9 @@ type Engine struct {
 	stateAt  event.Index // later frames are new to the state
 	waitsAt  event.Index // later frames are new to the waiting messages
 	pending  []stateEvent
-	pendingN int   // bytes of them
-	last     place // after the last applied frame
+	pendingN int         // bytes of them
+	last     place       // after the last applied frame
+	wanted   *sumRequest // nil where nobody waits for a sum
 
 	writtenMu sync.Mutex
 	written   []*queue.Run // published as files, to be dropped from memory
@@ -52,6 +53,7 @@ type Engine struct {
 
 	work    chan struct{} // Committed may have moved
 	tasks   chan func()   // to be run on the apply goroutine
+	summing chan struct{} // holds who waits for a sum
 	stop    chan struct{}
 	stopped sync.WaitGroup
 
@@ -90,7 +92,7 @@ func Open(opts Options) (*Engine, commitlog.Recovery, error) {
 	}
 	e := &Engine{
 		opts: opts, queues: queue.New(opts.RunBytes), state: newState(),
-		work: make(chan struct{}, 1), tasks: make(chan func()), trims: make(chan struct{}, 1), stop: make(chan struct{}),
+		work: make(chan struct{}, 1), tasks: make(chan func()), summing: make(chan struct{}, 1), trims: make(chan struct{}, 1), stop: make(chan struct{}),
 	}
 	e.waiting = sync.NewCond(&e.waitMu)
 	e.listeners.Store(&[]func([]event.Queue){})

@@ -29,6 +29,7 @@ func simulate(t *testing.T, count uint64, scenario func(c *Cluster)) {
 				c := newCluster(t, seed, replay)
 				defer c.end()
 				defer c.watch()()
+				defer c.sumUp()()
 				scenario(c)
 			})
 		})

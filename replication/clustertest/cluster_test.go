@@ -8,7 +8,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/apogeemq/apogee/engine"
 	"github.com/apogeemq/apogee/engine/disk/simdisk"
+	"github.com/apogeemq/apogee/engine/event"
 	"github.com/apogeemq/apogee/replication"
 )
 
@@ -22,6 +24,7 @@ type Cluster struct {
 	segmentBytes int64
 	network      *network
 	ledger       *ledger
+	sums         *sums
 	running      sync.WaitGroup // goroutines of nodes that live or have died
 
 	mu    sync.Mutex
@@ -33,7 +36,7 @@ type Cluster struct {
 func newCluster(t *testing.T, seed uint64, replay string) *Cluster {
 	c := &Cluster{
 		t: t, seed: seed, replay: replay, rng: rand.New(rand.NewPCG(seed, 5)), segmentBytes: 96 << 10,
-		network: newNetwork(seed), ledger: newLedger(), began: time.Now(),
+		network: newNetwork(seed), ledger: newLedger(), sums: &sums{first: map[event.Index]engine.Sum{}}, began: time.Now(),
 	}
 	return c
 }

@@ -62,6 +62,7 @@ func TestWhatIsConfirmedSurvivesWhateverBreaks(t *testing.T) {
 			c.start(n)
 		}
 		c.check()
+		c.comparedSums()
 	})
 }
 
