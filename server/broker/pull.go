@@ -14,6 +14,9 @@ import (
 	"github.com/apogeemq/apogee/server/remoting"
 )
 
+// masterID is the broker id of the one that leads.
+const masterID = 0
+
 // Values of forbiddenType in a refused pull.
 const (
 	forbiddenByBroker       = 1
@@ -50,8 +53,11 @@ type puller struct {
 	broker    *Broker
 	pool      sync.Pool // of *pullRequest
 	selectors selectors
-	suggested atomic.Int64 // id of the broker to pull from next
+	suggested atomic.Int64 // id of the broker to pull from next; masterID where this one leads or is alone
 }
+
+// follows reports whether another node of the group may have more than this one.
+func (p *puller) follows() bool { return p.suggested.Load() != masterID }
 
 func (p *puller) take() *pullRequest {
 	if r, ok := p.pool.Get().(*pullRequest); ok {
@@ -255,6 +261,11 @@ func outside(offset, first, next event.Offset) (pullStatus, event.Offset) {
 // that may change.
 func (p *puller) answerOutside(r *pullRequest, first, next event.Offset) {
 	status, begin := outside(r.offset, first, next)
+	if begin < r.offset && p.follows() {
+		// What is missing here was seen at the leader, and comes. A client that is
+		// sent back instead gives the queue up for 20 s, and gets messages again.
+		status, begin = pullAtEnd, r.offset
+	}
 	if status.code == remoting.ResponsePullNotFound && !r.deadline.IsZero() {
 		p.hold(r)
 		return

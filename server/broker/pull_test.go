@@ -77,6 +77,32 @@ func TestPullOutsideTheQueueIsAnsweredByRocketMQsStatuses(t *testing.T) {
 	}
 }
 
+func TestAFollowerThatHasLessThanAConsumerHasSeenKeepsItWaiting(t *testing.T) {
+	t.Parallel()
+	h := start(t, nil)
+	h.send(0, "TagA", "x")
+	h.broker.Follow(2)
+	for _, c := range []struct {
+		queue, offset int
+		place         string
+	}{{0, 2, "2 0 1 2"}, {3, 4, "4 0 0 2"}} {
+		if got := h.pull(pullFields(c.queue, int64(c.offset))); got.Code != remoting.ResponsePullNotFound || place(got) != c.place {
+			t.Errorf("queue %d at %d: code %d, place %s; want %s", c.queue, c.offset, got.Code, place(got), c.place)
+		}
+	}
+	held := h.begin(h.client, remoting.RequestPullMessage, waiting(0, 2), nil)
+	h.held(1)
+	h.send(0, "TagA", "y")
+	h.send(0, "TagA", "z")
+	if got := h.want(receive(t, held), remoting.ResponseSuccess); place(got) != "3 0 3 2" {
+		t.Errorf("when it has come: place %s", place(got))
+	}
+	h.broker.Lead()
+	if got := h.pull(pullFields(0, 4)); got.Code != remoting.ResponsePullOffsetMoved || place(got) != "3 0 3 0" {
+		t.Errorf("a leader: code %d, place %s", got.Code, place(got))
+	}
+}
+
 func TestPullChoosesByTagsAndGoesOnAfterWhatDoesNotMatch(t *testing.T) {
 	t.Parallel()
 	h := start(t, nil)

@@ -177,6 +177,7 @@ func TestNothingConfirmedIsLostWhenSlavesArePromoted(t *testing.T) {
 	l.end()
 	in.expectAll(l)
 	in.close()
+	offsets := b.awaitOffsets("e2e-heirs", int64(l.confirmed()/2))
 
 	a.signal(syscall.SIGSTOP)
 	alone := []string{}
@@ -198,6 +199,11 @@ func TestNothingConfirmedIsLostWhenSlavesArePromoted(t *testing.T) {
 	servesPulls(t, a)
 	a.admin("promote", a.brokerAddress())
 	both.leader(a, a)
+	for queue, got := range a.offsetsOf("e2e-heirs") {
+		if got < offsets[queue] {
+			t.Errorf("the group is at %d in queue %d, and was at %d when both had it", got, queue, offsets[queue])
+		}
+	}
 
 	again := newInbox(t, a, "e2e-heirs", officialTopic, "*")
 	b.restart()
@@ -211,6 +217,36 @@ func TestNothingConfirmedIsLostWhenSlavesArePromoted(t *testing.T) {
 	}
 	both.judge(a, h)
 	wantDumped(t, b, alone)
+}
+
+// offsetsOf is where a group is in the queues of the official load.
+func (s *server) offsetsOf(group string) (offsets [loadQueues]int64) {
+	s.t.Helper()
+	p := dial(s.t, s.brokerAddress())
+	for queue := range offsets {
+		offsets[queue] = p.committed(group, officialTopic, queue)
+	}
+	return offsets
+}
+
+// awaitOffsets waits until the master knows how far a consumer has got that has
+// been closed, at least so many messages in all, and until a slave has that,
+// too. The client only sends it, and doesn't wait for an answer.
+func (s *server) awaitOffsets(group string, want int64) [loadQueues]int64 {
+	s.t.Helper()
+	eventually(s.t, "the consumer's offsets reach the broker", func() error {
+		sum := int64(0)
+		for _, offset := range s.offsetsOf(group) {
+			sum += offset
+		}
+		if sum < want {
+			return fmt.Errorf("they sum up to %d, want %d", sum, want)
+		}
+		return nil
+	})
+	offsets := s.offsetsOf(group)
+	dial(s.t, s.brokerAddress()).commitOffset("e2e-fence", officialTopic, 0, 1)
+	return offsets
 }
 
 // awaitMore waits until so many more messages are confirmed.
