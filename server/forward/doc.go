@@ -36,11 +36,11 @@
 //	heartbeats, unregistrations                                   noted here
 //	everything else, offsets of groups among it                   waits for a leader; then 14, nothing was stored
 //
-// Most elections take less than the 2 s that requests wait, so that a client which
+// Most elections take less than the 1.2 s that requests wait, so that a client which
 // sends between two leaders gets its answer from the next one. A request waits on
 // the reader of its client's connection, and what comes behind it there waits
 // too: so they stay in order, and nothing has to be kept. All requests of a client
-// wait within the same 2 s. Those that come later, as in a group without
+// wait within the same 1.2 s. Those that come later, as in a group without
 // a majority, are answered at once. A leader that can't be reached is waited for
 // in the same way: others hear of its end, or of a leader that is about to
 // begin, some milliseconds before this node or that one.
@@ -69,8 +69,8 @@
 // # Goroutines and bounds
 //
 //	reader of the client's connection   Handle: encodes into the link. It opens the
-//	                                    link and waits up to a second for that, or up
-//	                                    to two for a leader, which holds up this client only
+//	                                    link and waits up to a second for that, and as
+//	                                    long for a leader, which holds up this client only
 //	reader of the link                  encodes answers into the client's connection
 //	sweeper of the link                 ends late requests
 //

@@ -9,8 +9,9 @@ import (
 
 const (
 	// waitTime is how long requests of a client wait for a leader that they can be
-	// given to, counted from the first that couldn't. Most elections take less.
-	waitTime = 2 * time.Second
+	// given to, counted from the first that couldn't. Most elections take less, and
+	// an outbox that waits for the answer doesn't wait for much longer.
+	waitTime = 1200 * time.Millisecond
 	// missesApart is after what time without one a request waits as if it were
 	// the first.
 	missesApart = 2 * waitTime
