@@ -65,9 +65,10 @@
 // # Damage
 //
 // An entry that can't be read, as its bytes are damaged, goes to the quarantine
-// with the reason and without its bytes; what stands behind it goes on. A log
-// that can't be opened is moved aside, to damaged-TIME in the same folder, and
-// all entries in it that are whole and wait are put into a new log. Which of them
+// with the reason and without its bytes; what stands behind it goes on. From a
+// log that can't be opened all entries that are whole and wait are put into a
+// new one. When that is synced, the damaged one is moved aside, to damaged-TIME in
+// the same folder, and the new one takes its place. Which of them
 // were done is known as far as the marks in it are whole; the others count as
 // possible duplicates. Nothing is ever removed from a folder moved aside.
 package spool

@@ -13,30 +13,90 @@ import (
 	"github.com/apogeemq/apogee/engine/event"
 )
 
-const damagedPrefix = "damaged-"
+const (
+	damagedPrefix = "damaged-"
+	rescueFolder  = "rescue" // holds a new log that isn't whole yet
+)
 
-// rescue moves a log that can't be opened aside and puts what is whole and
-// waits into a new one.
+// rescue puts what is whole of a log that can't be opened, and waits, into a
+// new one, and opens that. The damaged log stays where it is until the new one
+// is whole and synced: so a death in between costs nothing but to begin again.
 func rescue(o Options, cause error) (*Spool, error) {
+	o.Log.Error("spool: the log is damaged: what is whole in it goes on", "folder", o.Dir, "cause", cause)
+	kept, findings, err := salvage(o)
+	if err != nil {
+		return nil, fmt.Errorf("spool %s: take over what is whole of the damaged log: %w; nothing was changed there", o.Dir, err)
+	}
 	aside := filepath.Join(o.Dir, damagedPrefix+time.Now().UTC().Format("20060102T150405.000"))
-	o.Log.Error("spool: the log is damaged: it is moved aside, and what is whole in it goes on", "folder", aside, "cause", cause)
-	if err := os.Rename(filepath.Join(o.Dir, logFolder), aside); err != nil {
+	if err := moveSynced(o.Dir, filepath.Join(o.Dir, logFolder), aside); err != nil {
 		return nil, fmt.Errorf("move the damaged log of spool %s aside: %w", o.Dir, err)
 	}
-	if err := os.RemoveAll(filepath.Join(o.Dir, waitingFolder)); err != nil {
-		return nil, fmt.Errorf("remove what belongs to the damaged log of spool %s: %w", o.Dir, err)
+	if err := finishRescue(o); err != nil {
+		return nil, err
 	}
 	s, err := open(o)
 	if err != nil {
 		return nil, err
 	}
-	kept, findings, err := s.takeOver(aside)
-	if err != nil {
-		return nil, errors.Join(fmt.Errorf("read the damaged log %s: %w", aside, err), s.Close())
-	}
 	s.damaged.Add(uint64(findings))
 	o.Log.Warn("spool: taken over from the damaged log; what was lost is in the folder moved aside", "entries", kept, "damagedPlaces", findings, "folder", aside)
 	return s, nil
+}
+
+// salvage makes the new log beside the damaged one.
+func salvage(o Options) (kept, findings int, err error) {
+	damaged := filepath.Join(o.Dir, logFolder)
+	o.Dir, o.Arrived = filepath.Join(o.Dir, rescueFolder), nil
+	if err := os.RemoveAll(o.Dir); err != nil {
+		return 0, 0, err
+	}
+	if err := os.MkdirAll(o.Dir, 0o755); err != nil {
+		return 0, 0, err
+	}
+	s, err := open(o)
+	if err != nil {
+		return 0, 0, err
+	}
+	kept, findings, err = s.takeOver(damaged)
+	return kept, findings, errors.Join(err, s.Close())
+}
+
+// finishRescue puts the new log into its place where the damaged one has left
+// it, and removes what is left of a rescue that came to no end.
+func finishRescue(o Options) error {
+	from, to := filepath.Join(o.Dir, rescueFolder), filepath.Join(o.Dir, logFolder)
+	if !exists(from) {
+		return nil
+	}
+	if whole := filepath.Join(from, logFolder); !exists(to) && exists(whole) {
+		if err := os.RemoveAll(filepath.Join(o.Dir, waitingFolder)); err != nil {
+			return fmt.Errorf("remove what belongs to the damaged log of spool %s: %w", o.Dir, err)
+		}
+		if err := moveSynced(o.Dir, whole, to); err != nil {
+			return fmt.Errorf("put the new log of spool %s into its place: %w", o.Dir, err)
+		}
+	}
+	if err := os.RemoveAll(from); err != nil {
+		return fmt.Errorf("remove what a rescue of spool %s has left: %w", o.Dir, err)
+	}
+	return nil
+}
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return !errors.Is(err, os.ErrNotExist)
+}
+
+// moveSynced renames below dir, for good.
+func moveSynced(dir, from, to string) error {
+	if err := os.Rename(from, to); err != nil {
+		return err
+	}
+	d, err := disk.OpenPosix(dir)
+	if err != nil {
+		return err
+	}
+	return d.SyncDir(".")
 }
 
 // takeOver puts the whole entries of a log that wait into this spool.

@@ -104,6 +104,9 @@ func Open(o Options) (*Spool, error) {
 	if least := segmentsMin * o.SegmentBytes; o.BytesMax < least {
 		return nil, fmt.Errorf("open spool %s: at most %d bytes are too few; use at least %d", o.Dir, o.BytesMax, least)
 	}
+	if err := finishRescue(o); err != nil {
+		return nil, err
+	}
 	s, err := open(o)
 	if err == nil || !errors.Is(err, engine.ErrCorrupt) && !errors.Is(err, event.ErrCorrupt) {
 		return s, err

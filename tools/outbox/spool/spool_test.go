@@ -383,6 +383,65 @@ func TestALogThatCannotBeOpenedIsMovedAsideAndItsEntriesGoOn(t *testing.T) {
 	}
 }
 
+// damagedSpool leaves a spool whose log can't be opened, with a and b whole.
+func damagedSpool(t *testing.T) Options {
+	t.Helper()
+	o := options(t.TempDir())
+	s := openAt(t, o)
+	put(t, s, stream(t, s, "topic", 0), "a", "the damaged one", "b")
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	damage(t, o.Dir, "the damaged one")
+	return o
+}
+
+func TestADeathDuringARescueLosesNothing(t *testing.T) {
+	t.Parallel()
+	deaths := map[string]func(o Options) error{
+		"before the new log is whole": func(o Options) error {
+			o.Dir = filepath.Join(o.Dir, rescueFolder)
+			s, err := Open(o)
+			if err == nil {
+				err = s.Close()
+			}
+			return err
+		},
+		"before the damaged log is moved aside": func(o Options) error {
+			_, _, err := salvage(o)
+			return err
+		},
+		"before the new log has its place": func(o Options) error {
+			if _, _, err := salvage(o); err != nil {
+				return err
+			}
+			return os.Rename(filepath.Join(o.Dir, logFolder), filepath.Join(o.Dir, damagedPrefix+"once"))
+		},
+	}
+	for when, die := range deaths {
+		t.Run(when, func(t *testing.T) {
+			t.Parallel()
+			o := damagedSpool(t)
+			if err := die(o); err != nil {
+				t.Fatal(err)
+			}
+			for range 2 { // and it stays so
+				s := openAt(t, o)
+				expect(t, "what goes on", read(t, stream(t, s, "topic", 0)), []string{"a", "b"})
+				if got := s.Stats(); got.Folders != 1 {
+					t.Errorf("stats say %+v", got)
+				}
+				if err := s.Close(); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if exists(filepath.Join(o.Dir, rescueFolder)) {
+				t.Error("the rescue has left its folder")
+			}
+		})
+	}
+}
+
 // FuzzDecode: whatever the bytes are, decoding them doesn't panic, and what it
 // takes lies in them.
 func FuzzDecode(f *testing.F) {
