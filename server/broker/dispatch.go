@@ -1,7 +1,6 @@
 package broker
 
 import (
-	"fmt"
 	"maps"
 
 	"github.com/apogeemq/apogee/server/remoting"
@@ -103,8 +102,7 @@ func (b *Broker) Handle(rt remoting.ReplyTo, cmd *remoting.Command) {
 	}
 	serve, known := b.handlers[cmd.Code]
 	if !known {
-		b.answerError(rt, &refusal{remoting.ResponseRequestCodeNotSupported,
-			fmt.Sprintf(" request type %d not supported", cmd.Code)})
+		b.answerError(rt, &refusal{remoting.ResponseRequestCodeNotSupported, remoting.NotSupported(cmd.Code)})
 		return
 	}
 	serve(rt, cmd)

@@ -2,7 +2,6 @@ package nameserver
 
 import (
 	"context"
-	"fmt"
 	"log/slog"
 	"sync"
 	"time"
@@ -163,7 +162,7 @@ func (s *Server) Handle(rt remoting.ReplyTo, cmd *remoting.Command) {
 	} else if ok {
 		fill(s, rt.Conn, cmd, r)
 	} else {
-		refuse(r, remoting.ResponseRequestCodeNotSupported, fmt.Sprintf(" request type %d not supported", cmd.Code))
+		refuse(r, remoting.ResponseRequestCodeNotSupported, remoting.NotSupported(cmd.Code))
 	}
 	s.meters.answered(cmd.Code, r.Code)
 	rt.Send(r)

@@ -406,6 +406,11 @@ func TestUnknownRequestsAreNotSupported(t *testing.T) {
 	if response.Code != remoting.ResponseRequestCodeNotSupported || string(response.Remark) != " request type 10 not supported" {
 		t.Errorf("got %d %q", response.Code, response.Remark)
 	}
+	const metadataOfController = 1005 // mqadmin getSyncStateSet
+	response = call(t, client, metadataOfController, "")
+	if response.Code != remoting.ResponseRequestCodeNotSupported || !strings.Contains(string(response.Remark), "mqadmin haStatus") {
+		t.Errorf("who asks for a controller gets %d %q", response.Code, response.Remark)
+	}
 }
 
 func TestMetricsCountBrokersAndRequests(t *testing.T) {

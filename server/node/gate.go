@@ -1,7 +1,6 @@
 package node
 
 import (
-	"fmt"
 	"sync/atomic"
 
 	"github.com/apogeemq/apogee/server/remoting"
@@ -50,7 +49,7 @@ func (g *fastGate) Handle(rt remoting.ReplyTo, cmd *remoting.Command) {
 	case remoting.RequestPullMessage, remoting.RequestLitePullMessage, remoting.RequestPeekMessage,
 		remoting.RequestPopMessage, remoting.RequestNotification, remoting.RequestPollingInfo:
 		rt.Send(&remoting.Reply{Code: remoting.ResponseRequestCodeNotSupported,
-			Remark: fmt.Sprintf(" request type %d not supported", cmd.Code)})
+			Remark: remoting.NotSupported(cmd.Code)})
 	default:
 		g.gate.Handle(rt, cmd)
 	}

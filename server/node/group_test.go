@@ -233,6 +233,10 @@ func TestOperatorsSeeTheGroupAndMoveItsLeadership(t *testing.T) {
 		}
 		return true
 	})
+	c.until("mqadmin's haStatus to count both followers", func() bool {
+		ha := call(t, c.nodes[first].Addresses().Broker, remoting.RequestGetBrokerHAStatus, "")
+		return strings.Contains(string(ha.Body), `"inSyncSlaveNums":2,"master":true`)
+	})
 	to := (first + 1) % 3
 	if _, response := c.replicas(c.nodes[to], remoting.RequestTransferLeadership, "peer", fmt.Sprint("n", to)); response.Code != remoting.ResponseServiceNotAvailable {
 		t.Errorf("a follower transfers leadership: %d %s", response.Code, response.Remark)

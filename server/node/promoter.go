@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"time"
 
+	"github.com/apogeemq/apogee/replication"
 	"github.com/apogeemq/apogee/server/broker"
 	"github.com/apogeemq/apogee/server/remoting"
 )
@@ -67,21 +68,35 @@ type haConnection struct {
 	Rate    int64  `json:"transferredByteInSecond"`
 }
 
+const (
+	// silenceMax is how long a member that is in sync may not have been heard of,
+	// gapMax how much of the log it may lack: RocketMQ's haMaxGapNotInSync.
+	silenceMax = 5 * time.Second
+	gapMax     = 256 << 20
+)
+
+// keepsUp reports whether a member of a group has what there is, or is about to.
+// A master that waits for slaves counts them itself.
+func keepsUp(p replication.Peering) bool {
+	return p.Match > 0 && p.Behind < gapMax && time.Since(p.LastContact) < silenceMax
+}
+
 // showStatus answers mqadmin's getBrokerHAStatus. Rates are not known and zero.
 func (r *replicas) showStatus(rt remoting.ReplyTo) {
 	role := r.group.Role()
 	_, _, end := r.group.Engine().Log().End()
+	_, wanted, _ := r.group.Slaves()
 	v := haStatus{Master: role.Leads, End: int64(end), Connections: []haConnection{}}
 	for _, p := range r.group.Members() {
 		if p.Self {
 			continue
 		}
 		if role.Leads {
-			acked := int64(end) - p.Behind
-			v.Connections = append(v.Connections, haConnection{Address: p.Address, Behind: p.Behind, InSync: p.InSync || p.Voter, Acked: acked, From: acked})
-		}
-		if p.InSync {
-			v.InSync++
+			acked, inSync := int64(end)-p.Behind, p.InSync || wanted == 0 && keepsUp(p)
+			v.Connections = append(v.Connections, haConnection{Address: p.Address, Behind: p.Behind, InSync: inSync, Acked: acked, From: acked})
+			if inSync {
+				v.InSync++
+			}
 		}
 	}
 	if !role.Leads {

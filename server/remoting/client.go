@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"strconv"
 	"time"
 )
 
@@ -141,7 +140,7 @@ func (c *Client) Close() {
 type refusal struct{}
 
 func (refusal) Handle(rt ReplyTo, cmd *Command) {
-	rt.Send(&Reply{Code: ResponseRequestCodeNotSupported, Remark: " request type " + strconv.Itoa(int(cmd.Code)) + " not supported"})
+	rt.Send(&Reply{Code: ResponseRequestCodeNotSupported, Remark: NotSupported(cmd.Code)})
 }
 
 func (refusal) Closed(*Conn) {}

@@ -9,6 +9,22 @@ func RequestName(code int32) string { return nameOf(requestNames, code) }
 // ResponseName is the name of a response code, as RequestName is of a request.
 func ResponseName(code int32) string { return nameOf(responseNames, code) }
 
+// The requests that RocketMQ's tools and brokers put to its controllers.
+const (
+	firstOfControllers = 1001
+	lastOfControllers  = 1018
+)
+
+// NotSupported is what answers a request that nobody serves, in RocketMQ's
+// words. Who asks for a controller is told where to look instead.
+func NotSupported(code int32) string {
+	remark := " request type " + strconv.Itoa(int(code)) + " not supported"
+	if code >= firstOfControllers && code <= lastOfControllers {
+		remark += ": there are no controllers; mqadmin haStatus and apogee admin cluster show replicas"
+	}
+	return remark
+}
+
 func nameOf(names map[int32]string, code int32) string {
 	if name := names[code]; name != "" {
 		return name
