@@ -45,8 +45,8 @@
 // in the same way: others hear of its end, or of a leader that is about to
 // begin, some milliseconds before this node or that one.
 //
-// Heartbeats are always noted here as well: pulls served here need the
-// subscriptions. The last one of each client is told again to the next leader,
+// Heartbeats are always noted here as well, by a leader, too: pulls served here
+// need the subscriptions. The last one of each client is told again to the next leader,
 // before the request that opens the link, so that no consumer is unknown there
 // until its next heartbeat. What is about this node alone (its settings and
 // statistics) is answered here.

@@ -144,6 +144,20 @@ func TestANewLeaderHearsOfTheClientsAtOnce(t *testing.T) {
 	}
 }
 
+func TestALeaderTellsTheNextOneOfItsClients(t *testing.T) {
+	t.Parallel()
+	leader, next := start(t, "first"), start(t, "next")
+	leader.Lead()
+	c := dial(t, leader, remoting.ClientOptions{})
+	call(t, c, request(remoting.RequestHeartBeat))
+	next.Lead()
+	leader.Follow(next.address)
+	if got := call(t, c, request(remoting.RequestSendMessage)); string(got.Remark) != "next" {
+		t.Errorf("the send is answered by %s", got.Remark)
+	}
+	await(t, "the new leader to get the heartbeat", next.local.beat)
+}
+
 func TestNothingIsForwardedTwice(t *testing.T) {
 	t.Parallel()
 	leader, follower := pair(t, "leader")

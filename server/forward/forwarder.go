@@ -144,6 +144,9 @@ func (f *Forwarder) Handle(rt remoting.ReplyTo, cmd *remoting.Command) {
 	}
 	at := f.place.Load()
 	if at.leads {
+		if cmd.Code == remoting.RequestHeartBeat || cmd.Code == remoting.RequestUnregisterClient {
+			f.note(rt.Conn, cmd) // for the next leader
+		}
 		f.options.Local.Handle(rt, cmd)
 		return
 	}
