@@ -13,8 +13,8 @@
 //
 // Faults come one after the other, each followed by a time of calm in which the
 // cluster must take messages again. After the last one all is healed: sends must
-// be confirmed, consumers get time to receive everything, every queue is read
-// back, the processes are asked to end, their logs are verified with the
+// be confirmed, consumers get time to receive everything, the replicas compare
+// their states, every queue is read back, the processes are asked to end, their logs are verified with the
 // binary's own tool, and the history is judged.
 //
 // # Chance

@@ -16,6 +16,20 @@ const asClientsRead = 0
 // settleTime lets followers hear of the last commit of their leader.
 const settleTime = 500 * time.Millisecond
 
+// compare compares the states of replicas, which are the same after the same
+// frame.
+func (r *run) compare(ctx context.Context) error {
+	if r.cluster.Topology().Replicas < 2 {
+		return nil
+	}
+	for _, site := range r.traffic.sites {
+		if err := r.cluster.AwaitWhole(ctx, site.number); err != nil {
+			return err
+		}
+	}
+	return r.cluster.Compare(ctx)
+}
+
 // readBack reads every queue of every broker: as clients do, and from each
 // replica by itself.
 func (r *run) readBack(ctx context.Context) error {

@@ -260,6 +260,9 @@ func (r *run) conclude(ctx context.Context) error {
 	}
 	endPush()
 	r.recorder.Record(check.Event{Kind: check.Drained})
+	if err := r.compare(ctx); err != nil {
+		r.broken("%v", err)
+	}
 	if err := r.readBack(ctx); err != nil {
 		r.broken("%v", err)
 	}

@@ -214,6 +214,27 @@ func TestAGroupHasOneMasterAndAnotherTakesOver(t *testing.T) {
 	})
 }
 
+// sameState reports whether all nodes are at one frame, where they must have the
+// same state.
+func (c *cluster) sameState() bool {
+	c.t.Helper()
+	var bodies []string
+	frames := map[uint64]bool{}
+	for i, n := range c.nodes {
+		response := call(c.t, n.Addresses().Broker, remoting.RequestGetState, "")
+		var v stateView
+		if response.Code != remoting.ResponseSuccess || json.Unmarshal(response.Body, &v) != nil || v.Frame == 0 || len(v.Parts) == 0 {
+			c.t.Fatalf("the state of n%d: %d %s %s", i, response.Code, response.Remark, response.Body)
+		}
+		bodies = append(bodies, string(response.Body))
+		frames[v.Frame] = true
+	}
+	if len(frames) == 1 && (bodies[0] != bodies[1] || bodies[0] != bodies[2]) {
+		c.t.Fatalf("the states differ: %q", bodies)
+	}
+	return len(frames) == 1
+}
+
 func TestOperatorsSeeTheGroupAndMoveItsLeadership(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t)
@@ -237,6 +258,7 @@ func TestOperatorsSeeTheGroupAndMoveItsLeadership(t *testing.T) {
 		ha := call(t, c.nodes[first].Addresses().Broker, remoting.RequestGetBrokerHAStatus, "")
 		return strings.Contains(string(ha.Body), `"inSyncSlaveNums":2,"master":true`)
 	})
+	c.until("all nodes to be at one frame", func() bool { return c.sameState() })
 	to := (first + 1) % 3
 	if _, response := c.replicas(c.nodes[to], remoting.RequestTransferLeadership, "peer", fmt.Sprint("n", to)); response.Code != remoting.ResponseServiceNotAvailable {
 		t.Errorf("a follower transfers leadership: %d %s", response.Code, response.Remark)

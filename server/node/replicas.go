@@ -41,6 +41,8 @@ type groupView struct {
 	SlavesInSync int  `json:"slavesInSync"` // known to the master
 	// Divergent are the folders of frames that this node had and its master hadn't.
 	Divergent []string `json:"divergent"`
+	// Health of the copy of the node that was asked.
+	Health healthView `json:"health"`
 }
 
 type memberView struct {
@@ -61,8 +63,8 @@ type memberView struct {
 // Handle implements remoting.Handler.
 func (r *replicas) Handle(rt remoting.ReplyTo, cmd *remoting.Command) {
 	switch cmd.Code {
-	case remoting.RequestGetReplicas, remoting.RequestAddReplica, remoting.RequestRemoveReplica, remoting.RequestTransferLeadership,
-		remoting.RequestPromoteReplica, remoting.RequestGetBrokerHAStatus:
+	case remoting.RequestGetReplicas, remoting.RequestGetState, remoting.RequestAddReplica, remoting.RequestRemoveReplica,
+		remoting.RequestTransferLeadership, remoting.RequestPromoteReplica, remoting.RequestGetBrokerHAStatus:
 	default:
 		r.Handler.Handle(rt, cmd)
 		return
@@ -76,6 +78,8 @@ func (r *replicas) Handle(rt remoting.ReplyTo, cmd *remoting.Command) {
 	switch cmd.Code {
 	case remoting.RequestGetReplicas:
 		r.show(rt)
+	case remoting.RequestGetState:
+		r.showState(rt, cmd)
 	case remoting.RequestGetBrokerHAStatus:
 		r.showStatus(rt)
 	default:
@@ -124,7 +128,7 @@ func (r *replicas) carryOut(ctx context.Context, code int32, which string, force
 // show answers with the group as this node knows it.
 func (r *replicas) show(rt remoting.ReplyTo) {
 	role := r.group.Role()
-	v := groupView{Leads: role.Leads, Term: uint64(role.Term), Leader: role.Leader.Name}
+	v := groupView{Leads: role.Leads, Term: uint64(role.Term), Leader: role.Leader.Name, Health: r.health()}
 	v.MasterSlave, v.SlavesWanted, v.SlavesInSync = r.group.Slaves()
 	for _, d := range r.aside() {
 		v.Divergent = append(v.Divergent, d.Name())

@@ -116,6 +116,7 @@ const (
 	RequestRemoveReplica      int32 = 20012
 	RequestTransferLeadership int32 = 20013
 	RequestPromoteReplica     int32 = 20014
+	RequestGetState           int32 = 20015
 
 	RequestForward int32 = 20020
 

@@ -31,7 +31,7 @@ func Command() *cobra.Command {
 	cmd.PersistentFlags().BoolVar(&o.asJSON, "json", false, "print JSON instead of a table")
 	cmd.AddCommand(o.groupCommands()...)
 	cmd.AddCommand(o.clusterCommands()...)
-	cmd.AddCommand(o.clusterCommand(), o.topicsCommand(), o.groupsCommand(), o.lagCommand(), o.messageCommand(), o.trackCommand(), o.resetCommand())
+	cmd.AddCommand(o.clusterCommand(), o.compareCommand(), o.topicsCommand(), o.groupsCommand(), o.lagCommand(), o.messageCommand(), o.trackCommand(), o.resetCommand())
 	return cmd
 }
 

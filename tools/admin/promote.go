@@ -120,7 +120,7 @@ func groupAt(ctx context.Context, c *client.Cluster, address string) (*replicaGr
 		return nil, err
 	}
 	g := &replicaGroup{Broker: address}
-	return g, client.Decode(answer.Body, g)
+	return g, g.decode(answer.Body)
 }
 
 func showReplicas(ctx context.Context, c *client.Cluster, address string, err error) (view, error) {

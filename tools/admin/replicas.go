@@ -27,6 +27,8 @@ type replicaGroup struct {
 	SlavesWanted int      `json:"slavesWanted,omitempty"`
 	SlavesInSync int      `json:"slavesInSync,omitempty"`
 	Divergent    []string `json:"divergent,omitempty"` // put aside at the broker that was asked
+	// Health of the copies of the log, of those nodes that answer.
+	Health []replicaHealth `json:"health,omitempty"`
 	// Problems say in a sentence what is wrong, and what helps.
 	Problems []string `json:"problems,omitempty"`
 }
@@ -52,18 +54,27 @@ const (
 	lagMax    = 64 << 20
 )
 
-// askGroup asks the brokers of one name for their group, the master first; nil
+// askGroup asks the brokers of one name for their group: the master, or the
+// first that answers, for the group, all of them for their own copies. It is nil
 // where they have none, or where nobody answers, which shows elsewhere.
 func askGroup(ctx context.Context, c *client.Cluster, b *client.Broker) *replicaGroup {
+	var first *replicaGroup
 	for _, id := range slices.SortedFunc(maps.Keys(b.Addresses), compareNumbers) {
-		answer, err := c.Call(ctx, b.Addresses[id], client.NewRequest(remoting.RequestGetReplicas))
-		g := &replicaGroup{Broker: b.Name}
-		if err != nil || client.Decode(answer.Body, g) != nil {
+		g, err := groupAt(ctx, c, b.Addresses[id])
+		if client.IsRefusal(err, remoting.ResponseRequestCodeNotSupported) {
+			return nil
+		}
+		if err != nil {
 			continue
 		}
-		return g
+		if first == nil {
+			first = g
+			first.Broker = b.Name
+			continue
+		}
+		first.Health = append(first.Health, g.Health...)
 	}
-	return nil
+	return first
 }
 
 func (g *replicaGroup) say(format string, args ...any) {
@@ -77,6 +88,7 @@ func (g *replicaGroup) diagnose(several bool) {
 	if several {
 		which = " --name " + g.Broker
 	}
+	g.diagnoseCopies(which)
 	if g.MasterSlave {
 		g.diagnoseSlaves(which)
 		return
@@ -234,5 +246,5 @@ func changeGroup(ctx context.Context, c *client.Cluster, b client.Broker, code i
 		return nil, &client.Refusal{Address: b.Master(), Code: answer.Code, Remark: string(answer.Remark)}
 	}
 	g := &replicaGroup{Broker: b.Name}
-	return g, client.Decode(answer.Body, g)
+	return g, g.decode(answer.Body)
 }

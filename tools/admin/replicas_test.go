@@ -38,3 +38,30 @@ func TestWhatIsWrongWithAGroupIsSaidInASentence(t *testing.T) {
 		}
 	}
 }
+
+func TestWhatHappenedToACopyOfTheLogIsSaidWithWhatHelps(t *testing.T) {
+	t.Parallel()
+	g := &replicaGroup{Broker: "b"}
+	if err := g.decode([]byte(`{"leader":"n0","leads":true,"members":[{"name":"n0","voter":true},{"name":"n1","voter":true,"self":true},{"name":"n3","voter":true}],
+		"health":{"damages":2,"repaired":3,"unrepaired":1,"mayLack":true,"kept":17,"cause":"power"}}`)); err != nil {
+		t.Fatal(err)
+	}
+	g.diagnose(true)
+	for i, want := range []string{
+		"n1 may lack what it has confirmed behind frame 17, as its machine went down before a sync",
+		"n1 had damaged frames at 2 places since its start, and got 3",
+		"n1 has failed 1 times to replace damaged frames since its start",
+	} {
+		if i >= len(g.Problems) || !strings.Contains(g.Problems[i], want) {
+			t.Errorf("%q, want %q", g.Problems, want)
+		}
+	}
+	if !strings.Contains(strings.Join(g.Problems, " "), "`apogee admin remove-peer n1 --name b`") {
+		t.Errorf("%q names no command for the group", g.Problems)
+	}
+	well := &replicaGroup{Broker: "b", Leader: "n0", Health: []replicaHealth{{Name: "n0"}}}
+	well.diagnose(false)
+	if len(well.Problems) > 0 {
+		t.Errorf("nothing happened: %q", well.Problems)
+	}
+}

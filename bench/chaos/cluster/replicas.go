@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os/exec"
+	"strings"
 	"time"
 
 	"github.com/apogeemq/apogee/server/remoting"
@@ -99,6 +101,16 @@ func (c *Cluster) AwaitWhole(ctx context.Context, broker int) error {
 		}
 		return whole
 	})
+}
+
+// Compare has the binary's own tool compare what the replicas of each broker have
+// made of their logs.
+func (c *Cluster) Compare(ctx context.Context) error {
+	out, err := exec.CommandContext(ctx, c.options.Binary, "admin", "compare", "--namesrv", strings.Join(c.Nameservers(), ";")).CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("compare the replicas: %w: %s", err, out)
+	}
+	return nil
 }
 
 // AwaitAlone waits until a node answers for itself alone in a broker's group: it
