@@ -99,8 +99,11 @@ func (c *course) run() {
 	for {
 		c.fill()
 		c.sendPermitted()
-		if len(c.window) == 0 && c.drain.leave(c) {
-			return
+		if len(c.window) == 0 && c.resume.IsZero() { // and not after a read that failed
+			if c.drain.leave(c) {
+				return
+			}
+			continue // something has come since fill
 		}
 		wait := time.Until(c.resume)
 		if c.resume.IsZero() {
@@ -282,6 +285,9 @@ func (c *course) quarantine(reason string) bool {
 		c.drain.agent.log.Warn("an entry that is refused can't be quarantined", "stream", c.stream.Name(), "cause", err)
 		c.rest()
 		return false
+	}
+	if reason == "" {
+		return true // it is damaged, and the spool has said so
 	}
 	c.drain.agent.log.Warn("an entry will never be delivered and is in the quarantine", "stream", c.stream.Name(), "lane", c.stream.Lane(), "reason", reason)
 	return true

@@ -41,7 +41,7 @@ func (d *drain) take(s *spool.Stream, found bool) {
 }
 
 // leave ends a course that found nothing to send, unless something has come
-// meanwhile.
+// meanwhile: then it takes the poke that said so, and the course must look again.
 func (d *drain) leave(c *course) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()

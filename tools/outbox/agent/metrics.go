@@ -31,6 +31,7 @@ func newMetrics(a *Agent) *agentMetrics {
 	gauge("apogee_outbox_backlog_oldest_seconds", func() float64 { return a.stats().OldestSeconds })
 	gauge("apogee_outbox_quarantined_messages", func() float64 { return float64(a.stats().Quarantined) })
 	gauge("apogee_outbox_damaged_total", func() float64 { return float64(a.stats().Damaged) })
+	gauge("apogee_outbox_damaged_folders", func() float64 { return float64(a.stats().Folders) })
 	gauge("apogee_outbox_log_bytes", func() float64 { return float64(a.stats().LogBytes) })
 	gauge("apogee_outbox_log_max_bytes", func() float64 { return float64(a.config.SpoolBytesMax) })
 	gauge("apogee_outbox_in_flight_bytes", func() float64 { return float64(a.inFlight.Load()) })
