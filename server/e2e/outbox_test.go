@@ -25,13 +25,13 @@ import (
 type outbox struct{ *server }
 
 // startOutbox starts an agent before s.
-func startOutbox(t *testing.T, s *server) *outbox {
+func startOutbox(t *testing.T, s *server, settings ...string) *outbox {
 	t.Helper()
 	o := &outbox{&server{t: t, dir: t.TempDir(), ports: freePorts(t)}}
-	o.settings = []string{
+	o.settings = append([]string{
 		"namesrvAddr=" + s.nameserverAddress(), "storePathRootDir=" + o.dir, "listenPort=" + strconv.Itoa(o.ports.nameserver()),
 		"adminListenPort=" + strconv.Itoa(o.ports.admin()),
-	}
+	}, settings...)
 	t.Cleanup(o.cleanUp)
 	o.restart()
 	return o
