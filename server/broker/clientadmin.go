@@ -189,7 +189,9 @@ func (b *Broker) viewMessage(rt remoting.ReplyTo, cmd *remoting.Command) {
 	})
 }
 
-// recordAt is the record of the message at a position, as a consumer gets it.
+// recordAt is the record of the message at a position, as a consumer gets it,
+// but for the store host: it is this broker, whoever led when the message was
+// stored. mqadmin finds a message's broker, and so its consumers, by that.
 func (b *Broker) recordAt(position event.Position) ([]byte, error) {
 	var body []byte
 	var found engine.Message
@@ -212,7 +214,10 @@ func (b *Broker) recordAt(position event.Position) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return body, record.Fill(body, int64(max(offset, 0)), int64(position), found.Timestamp)
+	if err := record.Fill(body, int64(max(offset, 0)), int64(position), found.Timestamp); err != nil {
+		return nil, err
+	}
+	return body, record.SetStoreHost(body, b.config.Address)
 }
 
 // offsetOf finds the offset of a message in its queue, -1 when it is in none:

@@ -54,8 +54,8 @@ func (c *clients) consumers(name string) (consumersBody, bool) {
 		return consumersBody{}, false
 	}
 	b := consumersBody{FromWhere: g.fromWhere, Kind: g.kind, Model: g.model, Subscriptions: make(map[string]subscriptionData)}
-	for conn := range g.members {
-		b.Connections = append(b.Connections, c.sessions[conn].connection(conn))
+	for _, m := range once(g.members) {
+		b.Connections = append(b.Connections, c.sessions[m.conn].connection(m.conn))
 	}
 	for topic, s := range g.subscriptions {
 		b.Subscriptions[topic] = s.told
@@ -68,11 +68,15 @@ func (c *clients) consumers(name string) (consumersBody, bool) {
 func (c *clients) producers(name string) []connectionBody {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	var list []connectionBody
+	members := make(map[*remoting.Conn]string)
 	for conn, s := range c.sessions {
 		if _, member := s.producers[name]; member {
-			list = append(list, s.connection(conn))
+			members[conn] = s.client
 		}
+	}
+	var list []connectionBody
+	for _, m := range once(members) {
+		list = append(list, c.sessions[m.conn].connection(m.conn))
 	}
 	sortConnections(list)
 	return list
@@ -129,6 +133,28 @@ type member struct {
 	conn   *remoting.Conn
 }
 
+// once leaves one connection of a client that has several because it has
+// registered with other nodes of the group, too, which forward what it says:
+// its own one, or, where this broker has only those of the others, one of them.
+func once(members map[*remoting.Conn]string) []member {
+	var list []member
+	forwarded := make(map[string]*remoting.Conn)
+	for conn, client := range members {
+		if !conn.ActsFor() {
+			list = append(list, member{client, conn})
+		} else if other := forwarded[client]; other == nil || conn.RemoteAddr().Compare(other.RemoteAddr()) < 0 {
+			forwarded[client] = conn
+		}
+	}
+	for _, m := range list {
+		delete(forwarded, m.client)
+	}
+	for client, conn := range forwarded {
+		list = append(list, member{client, conn})
+	}
+	return list
+}
+
 // online are the members of a group with a client id, all for "", in the order
 // of their ids.
 func (c *clients) online(group, client string) []member {
@@ -138,12 +164,7 @@ func (c *clients) online(group, client string) []member {
 	if g == nil {
 		return nil
 	}
-	var list []member
-	for conn, name := range g.members {
-		if client == "" || name == client {
-			list = append(list, member{name, conn})
-		}
-	}
+	list := slices.DeleteFunc(once(g.members), func(m member) bool { return client != "" && m.client != client })
 	slices.SortFunc(list, func(a, b member) int { return strings.Compare(a.client, b.client) })
 	return list
 }

@@ -2,6 +2,7 @@ package broker
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -94,7 +95,7 @@ func (b *Broker) recordsWithKey(q *keyQuery) ([]byte, error) {
 			return true
 		}
 		r := bytes.Clone(payload)
-		failure = record.Fill(r, int64(max(m.Offset, 0)), int64(m.Position), m.Timestamp)
+		failure = errors.Join(record.Fill(r, int64(max(m.Offset, 0)), int64(m.Position), m.Timestamp), record.SetStoreHost(r, b.config.Address))
 		records = append(records, r)
 		return true
 	})

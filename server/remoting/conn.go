@@ -53,6 +53,7 @@ type Conn struct {
 	socket        net.Conn
 	raw           syscall.RawConn // nil unless socket is a plain TCP connection
 	remote, local netip.AddrPort
+	actsFor       bool    // another server's clients: see ActFor
 	secure        *secure // nil unless it speaks TLS
 	options       *connOptions
 	handler       Handler

@@ -131,7 +131,10 @@ func (c *Conn) forward(cmd *Command, patience time.Duration, done func(*Command,
 // ActFor says whose requests a connection brings that another server forwards:
 // RemoteAddr is that client's address from now on. A handler calls it in Handle,
 // before the connection's first request that anybody else sees.
-func (c *Conn) ActFor(client netip.AddrPort) { c.remote = client }
+func (c *Conn) ActFor(client netip.AddrPort) { c.remote, c.actsFor = client, true }
+
+// ActsFor reports whether another server forwards what comes by the connection.
+func (c *Conn) ActsFor() bool { return c.actsFor }
 
 // Alive reports whether the connection hasn't begun to close.
 func (c *Conn) Alive() bool { return !c.ending.Load() }

@@ -137,12 +137,32 @@ func Fill(dst []byte, queueOffset, position, timestamp int64) error {
 	if err != nil {
 		return err
 	}
+	binary.BigEndian.PutUint64(record[queueOffsetAt:], uint64(queueOffset))
+	binary.BigEndian.PutUint64(record[positionAt:], uint64(position))
+	binary.BigEndian.PutUint64(record[storeTimestampAt(record):], uint64(timestamp))
+	return nil
+}
+
+// SetStoreHost names the broker in a copy of a record that has the message now.
+// One whose address is of another kind than the record has room for is left out.
+func SetStoreHost(dst []byte, host netip.AddrPort) error {
+	record, _, err := frame(dst)
+	if err != nil {
+		return err
+	}
+	ipv6 := int32(binary.BigEndian.Uint32(record[systemFlagAt:]))&FlagStoreHostIPv6 != 0
+	if ipv6 != isIPv4(host) {
+		putHost(record, storeTimestampAt(record)+8, host)
+	}
+	return nil
+}
+
+// storeTimestampAt is where a record has the time at which it was stored; the
+// host that stored it follows.
+func storeTimestampAt(record []byte) int {
 	at := bornHostAt + hostBytesIPv4
 	if int32(binary.BigEndian.Uint32(record[systemFlagAt:]))&FlagBornHostIPv6 != 0 {
 		at += hostBytesGrowth
 	}
-	binary.BigEndian.PutUint64(record[queueOffsetAt:], uint64(queueOffset))
-	binary.BigEndian.PutUint64(record[positionAt:], uint64(position))
-	binary.BigEndian.PutUint64(record[at:], uint64(timestamp))
-	return nil
+	return at
 }

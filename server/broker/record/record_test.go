@@ -217,3 +217,31 @@ func TestWritingARecordDoesNotAllocate(t *testing.T) {
 		t.Errorf("%v allocations per record, want none", n)
 	}
 }
+
+func TestTheStoreHostIsReplacedWhereARecordHasRoomForIt(t *testing.T) {
+	t.Parallel()
+	four, six := netip.MustParseAddrPort("10.0.0.7:10931"), netip.MustParseAddrPort("[2001:db8::7]:10931")
+	for _, c := range []struct{ born, was, set, want string }{
+		{"10.0.0.1:1", "10.0.0.2:2", four.String(), four.String()},
+		{"[::1]:1", "10.0.0.2:2", four.String(), four.String()},
+		{"10.0.0.1:1", "[::2]:2", six.String(), six.String()},
+		{"10.0.0.1:1", "[::2]:2", four.String(), "[::2]:2"},
+		{"10.0.0.1:1", "10.0.0.2:2", six.String(), "10.0.0.2:2"},
+	} {
+		m := golden()
+		m.BornHost, m.StoreHost = netip.MustParseAddrPort(c.born), netip.MustParseAddrPort(c.was)
+		got := encode(m)
+		before, _, _ := Decode(bytes.Clone(got))
+		if err := SetStoreHost(got, netip.MustParseAddrPort(c.set)); err != nil {
+			t.Fatal(err)
+		}
+		r, _, err := Decode(got)
+		if err != nil || r.StoreHost.String() != c.want {
+			t.Errorf("%+v: the store host is %v, %v", c, r.StoreHost, err)
+		}
+		r.StoreHost = before.StoreHost
+		if diff := cmp.Diff(before, r, cmp.Comparer(func(a, b netip.AddrPort) bool { return a == b })); diff != "" {
+			t.Errorf("%+v: more than the store host changed (-was +is):\n%s", c, diff)
+		}
+	}
+}
