@@ -3,6 +3,7 @@ package e2e
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -21,7 +22,8 @@ import (
 type outboxSender struct {
 	*peer
 	topic string
-	fill  int // bytes that make bodies large
+	fill  int    // bytes that make bodies large
+	key   string // sharding key, or nothing
 
 	mu    sync.Mutex
 	acked []string // bodies, without what fills them
@@ -31,18 +33,18 @@ type outboxSender struct {
 func newOutboxSender(t *testing.T, s *server, o *outbox, topic string, fill int) *outboxSender {
 	t.Helper()
 	createTopic(t, s, topic)
-	return (&outboxSender{topic: topic, fill: fill}).dial(t, o)
+	return (&outboxSender{topic: topic, fill: fill}).dial(t, o, "broker-a")
 }
 
-// dial connects to the door of the broker, again after the agent's restart.
-func (w *outboxSender) dial(t *testing.T, o *outbox) *outboxSender {
+// dial connects to the door of a broker, again after the agent's restart.
+func (w *outboxSender) dial(t *testing.T, o *outbox, broker string) *outboxSender {
 	t.Helper()
-	for _, addresses := range routeOf(t, o.server, w.topic) {
-		w.peer = dial(t, addresses["0"])
-		return w
+	addresses := routeOf(t, o.server, w.topic)[broker]
+	if addresses == nil {
+		t.Fatalf("the agent doesn't tell of %s", broker)
 	}
-	t.Fatal("the agent tells of no broker")
-	return nil
+	w.peer = dial(t, addresses["0"])
+	return w
 }
 
 // send sends one message and remembers it when it was taken.
@@ -50,8 +52,12 @@ func (w *outboxSender) send(body string) (*remoting.Command, error) {
 	ctx, cancel := context.WithTimeout(w.t.Context(), patience)
 	defer cancel()
 	r := &remoting.Request{Code: remoting.RequestSendMessageV2, Body: append([]byte(body+" "), make([]byte, w.fill)...)}
+	properties := "UNIQ_KEY\x01id-" + body + "\x02"
+	if w.key != "" {
+		properties += "__SHARDINGKEY\x01" + w.key + "\x02"
+	}
 	r.Header = fields("a", "outbox", "b", w.topic, "c", "TBW102", "d", "4", "e", "0", "f", "0", "g", "1700000000000", "h", "0",
-		"i", "UNIQ_KEY\x01id-"+body+"\x02", "j", "0", "m", "false")
+		"i", properties, "j", "0", "m", "false")
 	got, err := w.client.Call(ctx, r)
 	if err == nil && got.Code == remoting.ResponseSuccess {
 		w.mu.Lock()
@@ -120,6 +126,22 @@ func (o *outbox) awaitCount(row string, want int) {
 	})
 }
 
+// awaitMetric waits for a value of a metric, which stats show half a second late.
+func (o *outbox) awaitMetric(name, want string) {
+	o.t.Helper()
+	eventually(o.t, name+" to be "+want, func() error {
+		for line := range strings.Lines(metricsOf(o.t, o.server)) {
+			if got, ok := strings.CutPrefix(line, name+" "); ok {
+				if got = strings.TrimSpace(got); got != want {
+					return fmt.Errorf("it is %s", got)
+				}
+				return nil
+			}
+		}
+		return errors.New("there is no such metric")
+	})
+}
+
 // fillUp sends from many goroutines until the agent refuses each of them.
 func (w *outboxSender) fillUp(t *testing.T) (refused []string) {
 	t.Helper()
@@ -177,7 +199,7 @@ func TestAFullOutboxRefusesAndLosesNothing(t *testing.T) {
 			t.Errorf("message %s was refused and is there", body)
 		}
 	}
-	w.dial(t, o)
+	w.dial(t, o, "broker-a")
 	s.kill()
 	eventually(t, "room for more", func() error {
 		if got, err := w.send("more"); err != nil || got.Code != remoting.ResponseSuccess {
@@ -263,5 +285,36 @@ func TestADamagedOutboxDeliversTheRestAndSaysSo(t *testing.T) {
 				t.Errorf("stats or metrics don't say it:\n%s", text)
 			}
 		})
+	}
+}
+
+func TestOneOfTwoBrokersIsLostAndTheOutboxHasTheOther(t *testing.T) {
+	t.Parallel()
+	living := startServer(t)
+	lost := startServer(t, "brokerName=broker-b", "namesrvAddr="+living.nameserverAddress())
+	o := startOutbox(t, living, "brokerGoneAfterMs=1000")
+	const topic = "e2e-outbox-two"
+	createTopic(t, lost, topic)
+	createTopic(t, living, topic)
+	eventually(t, "the route to have both", func() error {
+		if r := routeOf(t, o.server, topic); len(r) != 2 {
+			return fmt.Errorf("it has %v", r)
+		}
+		return nil
+	})
+	w := (&outboxSender{topic: topic}).dial(t, o, "broker-b")
+	w.must("with-both")
+	lost.kill()
+	o.awaitMetric("apogee_outbox_brokers_in_reach", "1") // what is sent before may be in doubt
+	at := numbered("at-once", 50)
+	w.must(at...)
+	o.awaitMetric("apogee_outbox_spooled_total", "0") // though a broker was there
+	w.key = "key"                                     // whose broker must not change lightly
+	later := numbered("later", 20)
+	w.must(later...)
+	o.awaitMetric("apogee_outbox_delivered_total", "20")
+	o.awaitMetric("apogee_outbox_spooled_total", "20")
+	if got, want := w.stored(t, living), append(at, later...); !slices.Equal(got, want) {
+		t.Errorf("the broker that lives has %q, want %q", got, want)
 	}
 }
