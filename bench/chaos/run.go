@@ -94,15 +94,8 @@ func (r *run) record(ctx context.Context, t cluster.Topology) (*check.Verdict, e
 		return nil, err
 	}
 	open := check.Open(func() (io.ReadCloser, error) { return os.Open(path) })
-	rules := check.Rules{GapMax: r.options.GapMax, Handovers: t.Brokers > 1}
-	if t.Replicas > 1 {
-		rules.Regress = clientCommits
-	}
-	return check.Judge(open, rules)
+	return check.Judge(open, check.Rules{GapMax: r.options.GapMax, Handovers: t.Brokers > 1})
 }
-
-// clientCommits is how often official clients tell what they have consumed.
-const clientCommits = 5 * time.Second
 
 // died notes that a process ended that nobody ended.
 func (r *run) died(node int, cause error) {

@@ -29,9 +29,7 @@
 //     that could be read before its commit began: offsets are stored in the
 //     order in which they came. What was read is firm after a second without a
 //     fault. While there is no fault an offset that was read doesn't go back at
-//     all, unless leadership may move by itself. The rule Regress lets a group
-//     go back whose commits are an official client's own, as far as what it
-//     had committed for so long: in a group of replicas its requests come on several ways.
+//     all, unless leadership may move by itself.
 //   - Everything confirmed arrives: once the run says that consumers have had
 //     their time, each confirmed message has been received.
 //

@@ -18,11 +18,6 @@ type Rules struct {
 	// Handovers says that leadership may move while there is no fault, with which
 	// goes what was gathered and not stored.
 	Handovers bool
-	// Regress is how far the offset of a group goes back at most whose commits
-	// are not in the history: by what it had committed for so long. Official
-	// clients tell offsets with their pulls and by themselves, and where they
-	// reach a broker on several ways an older one may come last.
-	Regress time.Duration
 }
 
 // Judge reads a history. An error means that there is no verdict: the history

@@ -186,36 +186,6 @@ func TestWhatWasReadASecondAgoStaysWhereverLeadershipGoes(t *testing.T) {
 	}
 }
 
-// A group that an official client commits for may go back by what a late request
-// of it says, and no further.
-func TestAnOffsetMayGoBackByWhatWasCommittedForAWhile(t *testing.T) {
-	t.Parallel()
-	for _, c := range []struct {
-		name   string
-		wait   time.Duration
-		last   int64
-		own    bool
-		broken int
-	}{
-		{"at once", 0, 5, false, 0}, {"further than that", 0, 4, false, 1}, {"much later", 9 * time.Second, 5, false, 1},
-		{"one whose commits are known", 0, 5, true, 1},
-	} {
-		s := newStory(t)
-		if c.own {
-			s.offset(CommitBegan, 1, 0, 1)
-			s.offset(CommitConfirmed, 1, 0, 1)
-		}
-		s.offset(OffsetRead, 1, 0, 5)
-		s.now += 6 * time.Second
-		s.offset(OffsetRead, 1, 0, 6)
-		s.now += c.wait
-		s.offset(OffsetRead, 1, 0, c.last)
-		if got := s.judge(Rules{Regress: 5 * time.Second}).Broken["a consumer's offset isn't lost"]; got != c.broken {
-			t.Errorf("%s: blamed %d times, want %d", c.name, got, c.broken)
-		}
-	}
-}
-
 // brokenPromises are histories with one thing wrong, the rule that must find
 // it, and a word of the events that must be shown.
 var brokenPromises = []struct {

@@ -12,16 +12,6 @@ type consumerMark struct {
 	earlyAt time.Duration
 	// fenced is what was known when the commit under way on this broker began.
 	fenced int64
-	// owned: its commits are in the history.
-	owned bool
-	// limits are the offsets that it must not fall below, each from when on.
-	limits []limit
-}
-
-// limit is an offset and since when it was the least.
-type limit struct {
-	at     time.Duration
-	offset int64
 }
 
 // storedAfter is longer than a broker gathers offsets before it stores them.
@@ -44,7 +34,6 @@ func (j *judgement) consumerOffset(e *Event) {
 	}
 	switch e.Kind {
 	case CommitBegan:
-		m.owned = true
 		j.eachMark(e.Queue, func(m *consumerMark) { m.fenced = m.known })
 	case CommitConfirmed:
 		j.eachMark(e.Queue, func(m *consumerMark) { m.firm, m.fenced = max(m.firm, m.fenced), noOffset })
@@ -53,42 +42,18 @@ func (j *judgement) consumerOffset(e *Event) {
 	case OffsetRead:
 		j.counts.OffsetsRead++
 		m.settle(e.At)
-		limit := max(m.firm, m.known)
-		if !m.owned && j.rules.Regress > 0 {
-			limit = m.before(e.At - j.rules.Regress)
-		}
-		if e.Offset < limit {
+		if limit := max(m.firm, m.known); e.Offset < limit {
 			j.found.cursor("a consumer's offset isn't lost", c, "group %d in %v is at offset %d and was at %d; confirmed was %d",
 				e.Reader, e.Queue, e.Offset, limit, m.firm)
-			m.firm, m.limits = e.Offset, nil // one report is enough
+			m.firm = e.Offset // one report is enough
 		}
 		m.know(e.Offset, &j.faults)
-		m.note(e.At)
 		if j.rules.Handovers {
 			m.known = noOffset
 		}
 		if m.early == noOffset && j.faults.active() == 0 {
 			m.early, m.earlyAt = e.Offset, e.At
 		}
-	}
-}
-
-// before is the limit as it was some time ago.
-func (m *consumerMark) before(then time.Duration) int64 {
-	for len(m.limits) > 1 && m.limits[1].at <= then {
-		m.limits = m.limits[1:]
-	}
-	if len(m.limits) == 0 || m.limits[0].at > then {
-		return noOffset
-	}
-	return m.limits[0].offset
-}
-
-// note remembers the limit as it is from now on.
-func (m *consumerMark) note(now time.Duration) {
-	offset := max(m.firm, m.known)
-	if n := len(m.limits); n == 0 || m.limits[n-1].offset < offset {
-		m.limits = append(m.limits, limit{now, offset})
 	}
 }
 
