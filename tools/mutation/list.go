@@ -94,8 +94,8 @@ var commitlogList = []Mutation{
 	{
 		Name: "Truncate leaves no record while it is under way",
 		File: "engine/commitlog/truncate.go",
-		Old:  "	if err := writeCut(l.disk, l.seed, last.Index); err != nil {\n		return err\n	}\n",
-		New:  "	if err := writeCut(l.disk, l.seed, last.Index); err != nil {\n		return err\n	}\n	if err := l.disk.Remove(cutName); err != nil {\n		return err\n	}\n	if err := writeCut(l.disk, 0, last.Index); err != nil {\n		return err\n	}\n",
+		Old:  "	if err := writeCut(l.disk, l.seed, last.Index); err != nil {\n		return false, err\n	}\n",
+		New:  "	if err := writeCut(l.disk, l.seed, last.Index); err != nil {\n		return false, err\n	}\n	if err := l.disk.Remove(cutName); err != nil {\n		return false, err\n	}\n	if err := writeCut(l.disk, 0, last.Index); err != nil {\n		return false, err\n	}\n",
 		Test: commitlogTests, Run: powerCuts,
 	},
 	{
