@@ -3,6 +3,7 @@ package clustertest
 import (
 	"bytes"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -43,6 +44,8 @@ func TestANodeLeadsWhenAllThatWasCommittedBeforeIsApplied(t *testing.T) {
 		old := c.leader()
 		next := c.others(old)[0]
 		applying := make(chan struct{})
+		release := sync.OnceFunc(func() { close(applying) })
+		defer release()
 		group := next.living().group
 		group.Engine().OnApplied(func([]event.Queue) { <-applying })
 		c.mustSend(20, 100)
@@ -54,7 +57,7 @@ func TestANodeLeadsWhenAllThatWasCommittedBeforeIsApplied(t *testing.T) {
 			}
 			c.pause(50 * time.Millisecond)
 		}
-		close(applying)
+		release()
 		c.leader(next)
 		c.mustSend(20, 100)
 		c.check()
