@@ -18,6 +18,7 @@ import (
 	"github.com/apogeemq/apogee/engine/disk"
 	"github.com/apogeemq/apogee/engine/event"
 	"github.com/apogeemq/apogee/replication/transport"
+	"github.com/apogeemq/apogee/replication/transport/porttest"
 )
 
 // groupPatience is how long something may take on a busy machine.
@@ -88,9 +89,7 @@ func (c *trio) add(d disk.Disk) *groupNode {
 			c.t.Fatal(err)
 		}
 	}
-	l := c.listen("127.0.0.1:0")
-	address := l.Addr().String()
-	_ = l.Close()
+	address := porttest.Address(c.t)
 	n := &groupNode{trio: c, disk: d, peer: Peer{Name: fmt.Sprintf("n%d", len(c.nodes)), Address: address}}
 	c.nodes, c.peers = append(c.nodes, n), append(c.peers, n.peer)
 	return n

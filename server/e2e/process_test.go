@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -14,6 +13,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/apogeemq/apogee/replication/transport/porttest"
 )
 
 // server is a broker with its nameserver: a folder, ports and, most of the
@@ -207,15 +208,8 @@ func (p ports) nameserver() int { return int(p) + 1 }
 func (p ports) broker() int     { return int(p) + 2 } // which also opens the one 2 below
 func (p ports) admin() int      { return int(p) + 3 }
 
-// Ports that a test may take: above RocketMQ's own, below those that Linux and
-// macOS give to outgoing connections.
-const (
-	portFirst = 20000
-	portLast  = 31999
-	portsEach = 4
-)
-
-var portsTaken sync.Map // of ports to struct{}
+// portsEach is how many ports in a row a server takes.
+const portsEach = 4
 
 // freePorts finds ports that nobody listens on.
 func freePorts(t *testing.T) ports {
@@ -226,28 +220,5 @@ func freePorts(t *testing.T) ports {
 // freeRun finds as many ports times portsEach in a row, and returns the first.
 func freeRun(t *testing.T, length int) ports {
 	t.Helper()
-tries:
-	for range 1000 {
-		first := ports(portFirst + portsEach*rand.IntN((portLast-portFirst)/portsEach-length+1))
-		for i := range ports(length) {
-			p := first + i*portsEach
-			if _, taken := portsTaken.LoadOrStore(p, struct{}{}); taken || !p.free() {
-				continue tries
-			}
-		}
-		return first
-	}
-	t.Fatal("found no free ports")
-	return 0
-}
-
-func (p ports) free() bool {
-	for i := range portsEach {
-		l, err := net.Listen("tcp", loopback(int(p)+i))
-		if err != nil {
-			return false
-		}
-		_ = l.Close()
-	}
-	return true
+	return ports(porttest.Claim(t, length*portsEach))
 }

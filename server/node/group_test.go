@@ -6,13 +6,13 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/apogeemq/apogee/replication/transport/porttest"
 	"github.com/apogeemq/apogee/server/remoting"
 )
 
@@ -29,12 +29,7 @@ func freeAddresses(t *testing.T, count int) []string {
 	t.Helper()
 	var all []string
 	for range count {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer l.Close()
-		all = append(all, l.Addr().String())
+		all = append(all, porttest.Address(t))
 	}
 	return all
 }

@@ -5,6 +5,8 @@ import (
 	"net"
 	"net/netip"
 	"testing"
+
+	"github.com/apogeemq/apogee/replication/transport/porttest"
 )
 
 func TestClientsAreToldAnAddressTheyCanReach(t *testing.T) {
@@ -55,12 +57,7 @@ func TestAnOwnListenerOnAllAddressesIsReachedOnLoopback(t *testing.T) {
 
 func TestAPortThatSettingsNameIsNotTakenForSlaves(t *testing.T) {
 	t.Parallel()
-	held, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	port := held.Addr().(*net.TCPAddr).Port
-	_ = held.Close()
+	port := porttest.Claim(t, 4) + 3 // the broker takes one 2 below its own, too
 	c, err := Load("", []string{fmt.Sprint("listenPort=", port-1), fmt.Sprint("adminListenPort=", port), "namesrvListenPort=0"})
 	if err != nil {
 		t.Fatal(err)

@@ -18,6 +18,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/apogeemq/apogee/replication/transport/porttest"
 	"github.com/apogeemq/apogee/server/nameserver"
 	"github.com/apogeemq/apogee/server/remoting"
 )
@@ -390,16 +391,11 @@ func TestAStartThatIsCalledOffLeavesNothingBehind(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	c := small(t, dir)
-	free, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	c.BrokerPort = free.Addr().(*net.TCPAddr).Port
-	_ = free.Close()
+	c.BrokerPort = porttest.Claim(t, 4) + 2 // it takes the one 2 below and the next, too
 	if _, err := Start(ctx, c, Options{Log: slog.New(slog.DiscardHandler)}); err == nil {
 		t.Fatal("started in spite of a context that has ended")
 	}
-	again, err := net.Listen("tcp", free.Addr().String())
+	again, err := net.Listen("tcp", fmt.Sprint("127.0.0.1:", c.BrokerPort))
 	if err != nil {
 		t.Fatalf("the port is still taken: %v", err)
 	}

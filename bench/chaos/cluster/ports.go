@@ -3,8 +3,9 @@ package cluster
 import (
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"net"
+
+	"github.com/apogeemq/apogee/replication/transport/porttest"
 )
 
 // ports are the ports of a node, by the first.
@@ -21,16 +22,11 @@ func (p ports) broker(number int) int { return int(p) + 2 + brokerPortsApart*num
 // brokerPortsApart is the distance between the brokers of a process.
 const brokerPortsApart = 10
 
-// Ports that a node may take: above RocketMQ's own, below those that systems
-// give to outgoing connections.
-const (
-	portFirst = 20000
-	portLast  = 31999
-	portsEach = 24
-)
+// portsEach is how many ports in a row a node may take.
+const portsEach = 24
 
 // freePorts finds ports that nobody listens on, from first on, or anywhere when
-// first is 0.
+// first is 0: these are this process's until it ends.
 func freePorts(first, node int, host string) (ports, error) {
 	if first != 0 {
 		p := ports(first + portsEach*node)
@@ -39,10 +35,14 @@ func freePorts(first, node int, host string) (ports, error) {
 	const tries = 1000
 	var err error
 	for range tries {
-		p := ports(portFirst + portsEach*rand.IntN((portLast-portFirst)/portsEach))
-		if err = p.free(host); err == nil {
-			return p, nil
+		found, release, failed := porttest.Take(portsEach)
+		if failed != nil {
+			return 0, failed
 		}
+		if err = ports(found).free(host); err == nil {
+			return ports(found), nil
+		}
+		release()
 	}
 	return 0, fmt.Errorf("found no free ports: %w", err)
 }

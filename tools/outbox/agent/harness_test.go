@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/apogeemq/apogee/replication/transport/porttest"
 	"github.com/apogeemq/apogee/server/broker/record"
 	"github.com/apogeemq/apogee/server/remoting"
 	"github.com/apogeemq/apogee/tools/client"
@@ -44,20 +45,10 @@ type sent struct {
 
 func startCluster(t *testing.T) *cluster {
 	t.Helper()
-	c := &cluster{t: t, names: freeAddress(t), broker: freeAddress(t), queues: 4}
+	c := &cluster{t: t, names: porttest.Address(t), broker: porttest.Address(t), queues: 4}
 	c.up()
 	t.Cleanup(c.down)
 	return c
-}
-
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
 }
 
 // up starts both where they were.

@@ -14,6 +14,7 @@ import (
 	clienterrors "github.com/apache/rocketmq-client-go/v2/errors"
 	"github.com/apache/rocketmq-client-go/v2/primitive"
 
+	"github.com/apogeemq/apogee/replication/transport/porttest"
 	"github.com/apogeemq/apogee/tools/outbox"
 )
 
@@ -143,13 +144,7 @@ func TestTheOriginalTimeOfBirthGoesAlong(t *testing.T) {
 
 func TestWithoutNameserversNothingIsAccepted(t *testing.T) {
 	t.Parallel()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	address := l.Addr().String()
-	_ = l.Close() // nobody listens there now
-	s := open(t, address)
+	s := open(t, porttest.Address(t)) // where nobody listens
 	m := &outbox.Message{Topic: "orders", Body: []byte("1")}
 	if err := m.Prepare(); err != nil {
 		t.Fatal(err)

@@ -3,7 +3,6 @@ package rocketmq
 import (
 	"bytes"
 	"fmt"
-	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -12,6 +11,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/apogeemq/apogee/replication/transport/porttest"
 )
 
 // patience is how long tests wait for what must happen.
@@ -56,7 +57,7 @@ type server struct {
 func newServer(t *testing.T) *server {
 	t.Helper()
 	s := &server{t: t, dir: t.TempDir()}
-	first := freePorts(t)
+	first := porttest.Claim(t, portsEach)
 	s.nameserver = net.JoinHostPort("127.0.0.1", strconv.Itoa(first))
 	for _, setting := range []string{
 		"storePathRootDir=" + s.dir, "namesrvListenPort=" + strconv.Itoa(first),
@@ -122,32 +123,6 @@ func (j *journal) String() string {
 // portsEach is how many ports in a row a server takes: nameserver, a second one
 // of the broker's, admin, broker.
 const portsEach = 4
-
-// freePorts finds ports that nobody listens on, by the first. They are below
-// those that systems give to outgoing connections, so that they are still free
-// when a server that was killed wants them back.
-func freePorts(t *testing.T) (first int) {
-	t.Helper()
-	const low, high = 20000, 32000 - portsEach
-	for range 1000 {
-		if first = low + rand.IntN(high-low); free(first) {
-			return first
-		}
-	}
-	t.Fatal("found no free ports")
-	return 0
-}
-
-func free(first int) bool {
-	for i := range portsEach {
-		l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(first+i)))
-		if err != nil {
-			return false
-		}
-		_ = l.Close()
-	}
-	return true
-}
 
 // eventually polls until there is no error.
 func eventually(t *testing.T, what string, probe func() error) {
