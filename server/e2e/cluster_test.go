@@ -23,11 +23,13 @@ const (
 	// a distance of ten.
 	clusterRun = 6
 	// silenceMax bounds the time without SEND_OK when a node is killed, on a
-	// machine that is busy with other tests; clientPause is between two sends.
+	// machine that is busy with other tests: what was under way to it takes the
+	// client's 3 s, as this client doesn't see that the connection has ended.
+	// clientPause is between two sends.
 	silenceMax  = 6 * time.Second
 	clientPause = 2 * time.Millisecond
-	// messagesAfter are confirmed after a node is gone: some seconds.
-	messagesAfter = 1000
+	// messagesAfter are confirmed after a node is gone: seconds on a busy machine.
+	messagesAfter = 500
 )
 
 // startCluster starts three servers that run three groups.
@@ -152,13 +154,7 @@ func (l *steadyLoad) goOn(t *testing.T, more int) {
 		defer l.mu.Unlock()
 		return len(l.confirmed)
 	}
-	want := confirmed() + more
-	eventually(t, "messages are confirmed", func() error {
-		if n := confirmed(); n < want {
-			return fmt.Errorf("%d of %d", n, want)
-		}
-		return nil
-	})
+	grow(t, "confirmed messages", confirmed()+more, confirmed)
 }
 
 // takeSilence is the longest time without SEND_OK since it was last asked for;
@@ -233,7 +229,7 @@ func TestAClusterGoesOnWithoutANodeThatIsKilledForGood(t *testing.T) {
 	}
 	eventually(t, "the consumer has everything", func() error {
 		if lost := missing(confirmed, in.arrived()); len(lost) > 0 {
-			return fmt.Errorf("%d messages are missing", len(lost))
+			return fmt.Errorf("%d messages of %d are missing: %.300s", len(lost), len(confirmed), strings.Join(lost, " "))
 		}
 		return nil
 	})
@@ -255,7 +251,7 @@ func TestATransferIsHardlyFelt(t *testing.T) {
 		if reply := p.ask(remoting.RequestTransferLeadership, "peer", fmt.Sprint("n", to)); reply.Code != remoting.ResponseSuccess {
 			t.Fatalf("transfer of group %d: code %d, %s", number, reply.Code, reply.Remark)
 		}
-		l.goOn(t, messagesAfter/4)
+		l.goOn(t, messagesAfter/2)
 		silence := l.takeSilence()
 		t.Logf("group %d: longest time without SEND_OK %v, before the transfer %v", number, silence, before)
 		if silence > silenceMax {
@@ -266,7 +262,7 @@ func TestATransferIsHardlyFelt(t *testing.T) {
 	if took, err := c.servers[2].terminate(); err != nil {
 		t.Errorf("a server that is stopped, after %v: %v", took, err)
 	}
-	l.goOn(t, messagesAfter/4)
+	l.goOn(t, messagesAfter/2)
 	silence := l.takeSilence()
 	t.Logf("a node is stopped: longest time without SEND_OK %v, before %v", silence, before)
 	if silence > silenceMax {
@@ -291,7 +287,7 @@ func TestATransferOfTheOnlyGroupIsHardlyFelt(t *testing.T) {
 		if reply.Code != remoting.ResponseSuccess {
 			t.Fatalf("transfer: code %d, %s", reply.Code, reply.Remark)
 		}
-		l.goOn(t, messagesAfter/4)
+		l.goOn(t, messagesAfter/2)
 		silence := l.takeSilence()
 		t.Logf("longest time without SEND_OK %v, before the transfer %v", silence, before)
 		if silence > silenceMax {

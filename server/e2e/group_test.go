@@ -120,13 +120,7 @@ func TestAGroupLosesNothingThatWasConfirmedWhenItsLeaderIsKilled(t *testing.T) {
 				g.leader(survivors[0], leader) // its nameserver may have come back just now
 				l := continueOfficialLoad(t, survivors[0], h, round*officialWriters)
 				round++
-				want := 1 + plan.IntN(400)
-				eventually(t, "messages are confirmed", func() error {
-					if n := l.confirmed(); n < want {
-						return fmt.Errorf("%d of %d", n, want)
-					}
-					return nil
-				})
+				grow(t, "confirmed messages", 1+plan.IntN(400), l.confirmed)
 				leader.kill()
 				l.end()
 				next := g.leader(survivors[0], survivors...)

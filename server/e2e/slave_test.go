@@ -252,13 +252,7 @@ func (s *server) awaitOffsets(group string, want int64) [loadQueues]int64 {
 // awaitMore waits until so many more messages are confirmed.
 func (l *officialLoad) awaitMore(t *testing.T, more int) {
 	t.Helper()
-	want := l.confirmed() + more
-	eventually(t, "messages are confirmed", func() error {
-		if n := l.confirmed(); n < want {
-			return fmt.Errorf("%d of %d", n, want)
-		}
-		return nil
-	})
+	grow(t, "confirmed messages", l.confirmed()+more, l.confirmed)
 }
 
 // expectAll waits until everything has arrived that a load had confirmed.

@@ -1,6 +1,8 @@
 package e2e
 
 import (
+	"errors"
+	"fmt"
 	"testing"
 	"time"
 )
@@ -26,6 +28,20 @@ func eventually(t *testing.T, what string, check func() error) {
 		case <-deadline.C:
 			t.Fatalf("%s: not within %v: %v", what, patience, err)
 		}
+	}
+}
+
+// grow waits until a count is that much. It fails when the count stands still for
+// as long as every wait may last: how fast it grows depends on the machine.
+func grow(t *testing.T, what string, want int, count func() int) {
+	t.Helper()
+	for now := count(); now < want; now = count() {
+		eventually(t, fmt.Sprintf("%s: there are %d of %d, and more", what, now, want), func() error {
+			if count() == now {
+				return errors.New("there are no more")
+			}
+			return nil
+		})
 	}
 }
 
