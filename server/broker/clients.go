@@ -41,6 +41,7 @@ type session struct {
 	version   int32     // of the client's library
 	seen      time.Time // last heartbeat
 	bytes     int       // the largest heartbeat: what is kept of it
+	outdated  bool      // it has subscriptions that are newer than what it has told
 	producers map[string]struct{}
 	consumers map[string]struct{}
 }
@@ -113,7 +114,8 @@ func (c *clients) register(conn *remoting.Conn, h *heartbeatData) (wantsAll bool
 		s.producers[p.Group] = struct{}{}
 		c.names[s.client] = conn
 	}
-	wantsAll = h.Fingerprint == 0
+	wantsAll = h.Fingerprint == 0 || s.outdated && h.WithoutSubscriptions
+	s.outdated = s.outdated && h.WithoutSubscriptions
 	for i := range h.Consumers {
 		s.consumers[h.Consumers[i].Group] = struct{}{}
 		if c.registerConsumerLocked(conn, h, &h.Consumers[i]) {
@@ -319,6 +321,17 @@ func (c *clients) subscription(group, topic []byte) (*subscription, error) {
 		return nil, refuse(remoting.ResponseSubscriptionNotExist, "the consumer's subscription not exist")
 	}
 	return s, nil
+}
+
+// outdated has a client asked for its subscriptions with its next heartbeat,
+// which would leave them out: a fingerprint doesn't tell their versions, and the
+// Java client loses a heartbeat that tells new ones while another is under way.
+func (c *clients) outdated(conn *remoting.Conn) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if s := c.sessions[conn]; s != nil {
+		s.outdated = true
+	}
 }
 
 // broadcasts reports whether each member of the group consumes everything.

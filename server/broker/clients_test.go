@@ -158,6 +158,12 @@ func TestHeartbeatWithoutSubscriptionsKeepsThem(t *testing.T) {
 	if !register(first, short(7)) {
 		t.Error("members disagree and are not asked for their subscriptions")
 	}
+	register(first, full(7))
+	register(second, full(7))
+	clients.outdated(second)
+	if register(first, short(7)) || !register(second, short(7)) || register(second, full(7)) || register(second, short(7)) {
+		t.Error("who has told old subscriptions, and nobody else, is to be asked for them until they come")
+	}
 	if !register(first, full(0)) {
 		t.Error("a heartbeat of version 1 is always answered with IS_SUB_CHANGE=true")
 	}

@@ -191,6 +191,7 @@ func (p *puller) subscribe(r *pullRequest, h *pullHeader) error {
 		return err
 	}
 	if s.version < h.subscriptionVersion {
+		p.broker.clients.outdated(r.replyTo.Conn)
 		return refuse(remoting.ResponseSubscriptionNotLatest, "the consumer's subscription not latest")
 	}
 	if p.filtersProperties(s.kind) {
