@@ -12,10 +12,10 @@ CHAOS     = bin/apogee-chaos
 VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 
 .DEFAULT_GOAL := help
-.PHONY: $(CHAOS) help build run test race posix check crash sim chaos failover join mutations fuzz bench baseline e2e-java interop cover clean
+.PHONY: $(CHAOS) help build run test race posix check crash sim chaos failover join mutations fuzz bench baseline e2e-java e2e-java-replicas interop cover clean
 
 help: ## show the targets
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 build: ## build the one static binary: bin/apogee
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags "-s -w -X main.version=$(VERSION)" -o $(BINARY) ./tools/apogee
@@ -74,8 +74,11 @@ bench: build ## measure this machine's broker and its floor; some minutes
 baseline: build ## measure Apache RocketMQ, the floor and Apogee side by side
 	$(BINARY) bench baseline
 
-e2e-java: build ## run the official Java clients and mqadmin against Apogee; some minutes
+e2e-java: build ## run the official Java clients and mqadmin against Apogee; half an hour
 	server/e2e/java/run apogee
+
+e2e-java-replicas: build ## the same with a group, a cluster, a master and slave, and an outbox; half an hour
+	CLIENTS=5.5.0 HEADERS=JSON server/e2e/java/run apogee-group apogee-cluster apogee-master-slave apogee-outbox
 
 interop: build ## the same with Apache RocketMQ's nameserver or broker on one side
 	CLIENTS=5.5.0 HEADERS=JSON server/e2e/java/run stock-nameserver stock-broker

@@ -40,7 +40,7 @@ final class AdminMessageCases implements Suite {
     }
 
     private static void queries(Scope scope) throws Exception {
-        String topic = scope.topic(1);
+        String topic = scope.narrowTopic(1);
         DefaultMQProducer producer = scope.producer();
         Scope.send(producer, topic, "t", 3);
         Message message = Scope.message(topic, "tag-of-it", "the one");
@@ -50,11 +50,11 @@ final class AdminMessageCases implements Suite {
             Pattern.quote(result.getMsgId()));
         Mqadmin.eventually(scope.servers, command("queryMsgByKey", "-t", topic, "-k", "key-of-it"), Pattern.quote(result.getMsgId()) + "\\s+0\\s+3");
         Mqadmin.eventually(scope.servers, command("queryMsgByUniqueKey", "-t", topic, "-i", result.getMsgId()), "Queue Offset:\\s+3", "tag-of-it");
-        Mqadmin.eventually(scope.servers, command("queryMsgByOffset", "-t", topic, "-b", Servers.BROKER_NAME, "-i", "0", "-o", "3"), "OffsetID:\\s+" + result.getOffsetMsgId());
+        Mqadmin.eventually(scope.servers, command("queryMsgByOffset", "-t", topic, "-b", scope.servers.brokerName(), "-i", "0", "-o", "3"), "OffsetID:\\s+" + result.getOffsetMsgId());
     }
 
     private static void tracks(Scope scope) throws Exception {
-        String topic = scope.topic(1);
+        String topic = scope.narrowTopic(1);
         DefaultMQProducer producer = scope.producer();
         String filtered = scope.name("filtered");
         String consumed = scope.name("consumed");
@@ -82,7 +82,7 @@ final class AdminMessageCases implements Suite {
     }
 
     private static void found(Scope scope) throws Exception {
-        String topic = scope.topic(1);
+        String topic = scope.narrowTopic(1);
         DefaultMQProducer producer = scope.producer();
         SendResult early = send(producer, topic, "early");
         Thread.sleep(PAUSE_MILLIS);
@@ -109,7 +109,7 @@ final class AdminMessageCases implements Suite {
     }
 
     private static void again(Scope scope) throws Exception {
-        String topic = scope.topic(1);
+        String topic = scope.narrowTopic(1);
         String group = scope.name("group");
         SendResult result = Scope.stored(scope.producer().send(Scope.message(topic, "t", "0")));
         Received received = new Received(scope.pushConsumer(group), topic, "*");
@@ -126,7 +126,7 @@ final class AdminMessageCases implements Suite {
     }
 
     private static void deadLetter(Scope scope) throws Exception {
-        String topic = scope.topic(1);
+        String topic = scope.narrowTopic(1);
         String group = scope.name("group");
         List<String> taken = new CopyOnWriteArrayList<>();
         DefaultMQPushConsumer consumer = scope.pushConsumer(group);
@@ -162,7 +162,7 @@ final class AdminMessageCases implements Suite {
     }
 
     private static void reset(Scope scope) throws Exception {
-        String topic = scope.topic(1);
+        String topic = scope.narrowTopic(1);
         String group = scope.name("group");
         DefaultMQProducer producer = scope.producer();
         Scope.send(producer, topic, "t", 5);
@@ -200,13 +200,13 @@ final class AdminMessageCases implements Suite {
     }
 
     private static void exports(Scope scope) throws Exception {
-        String topic = scope.topic(1);
+        String topic = scope.narrowTopic(1);
         String folder = scope.servers.folder().resolve("export").toString();
         Check.contains(mqadmin(scope, "checkMsgSendRT", "-t", topic, "-a", "3", "-s", "64"), "true");
         Check.contains(mqadmin(scope, "exportMetadata", "-c", Servers.CLUSTER, "-f", folder), "success");
         Check.contains(Files.readString(Path.of(folder, "metadata.json")), topic);
         Check.contains(mqadmin(scope, "exportConfigs", "-c", Servers.CLUSTER, "-f", folder), "success");
-        Check.contains(Files.readString(Path.of(folder, "configs.json")), Servers.BROKER_NAME);
+        Check.contains(Files.readString(Path.of(folder, "configs.json")), scope.servers.brokerName());
         Check.contains(mqadmin(scope, "exportMetrics", "-c", Servers.CLUSTER, "-f", folder), "success");
         Check.contains(Files.readString(Path.of(folder, "metrics.json")), "totalNormalInTps");
     }

@@ -8,18 +8,15 @@ import java.util.List;
 import java.util.Set;
 import java.util.concurrent.Callable;
 import java.util.concurrent.ConcurrentLinkedQueue;
-import java.util.concurrent.atomic.AtomicBoolean;
 import org.apache.rocketmq.client.ClientConfig;
 import org.apache.rocketmq.client.consumer.DefaultLitePullConsumer;
 import org.apache.rocketmq.client.consumer.DefaultMQPushConsumer;
 import org.apache.rocketmq.client.producer.DefaultMQProducer;
-import org.apache.rocketmq.client.producer.SendStatus;
 import org.apache.rocketmq.common.message.MessageExt;
 
 /** Clients that know nothing of it while the broker is killed. */
 final class KillCases implements Suite {
     private static final int POLL_MILLIS = 200;
-    private static final int PAUSE_MILLIS = 5;
     private static final int SOME = 200;
     private static final String HEARTBEAT_SETTER = "setUseHeartbeatV2"; // clients before 5.1 don't have it, so it can't be named
 
@@ -34,43 +31,6 @@ final class KillCases implements Suite {
             cases.addCrashing("kill: consumers with heartbeats of version 2 share their queues and go on", KillCases::heartbeats);
         }
         cases.addCrashing("kill: a lite pull consumer goes on where it stopped", KillCases::litePull);
-    }
-
-    /** Sends one message after the other until it is closed, and remembers what was confirmed. */
-    private static final class Load implements AutoCloseable {
-        final Collection<String> confirmed = new ConcurrentLinkedQueue<>();
-        private final AtomicBoolean closed = new AtomicBoolean();
-        private final Thread thread;
-
-        Load(DefaultMQProducer producer, String topic) {
-            thread = new Thread(() -> {
-                for (int i = 0; !closed.get(); i++) {
-                    try {
-                        if (producer.send(Scope.message(topic, "t", Integer.toString(i))).getSendStatus() == SendStatus.SEND_OK) {
-                            confirmed.add(Integer.toString(i));
-                        }
-                        Thread.sleep(PAUSE_MILLIS);
-                    } catch (InterruptedException e) {
-                        return;
-                    } catch (Exception e) {
-                        // It was not confirmed: the broker is gone.
-                    }
-                }
-            }, "load");
-            thread.setDaemon(true);
-            thread.start();
-        }
-
-        void await(int more) throws Exception {
-            int want = confirmed.size() + more;
-            Check.eventually(more + " more messages are confirmed", () -> confirmed.size() >= want);
-        }
-
-        @Override
-        public void close() throws InterruptedException {
-            closed.set(true);
-            thread.join();
-        }
     }
 
     private static void inFlight(Scope scope) throws Exception {
@@ -120,7 +80,7 @@ final class KillCases implements Suite {
     }
 
     private static void heartbeats(Scope scope) throws Exception {
-        String topic = scope.topic(4);
+        String topic = scope.narrowTopic(4);
         String group = scope.name("group");
         DefaultMQProducer producer = scope.producer();
         List<Received> both = new ArrayList<>();

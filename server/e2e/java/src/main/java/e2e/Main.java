@@ -3,7 +3,6 @@ package e2e;
 import java.io.PrintStream;
 import java.nio.file.Path;
 import java.util.List;
-import java.util.Locale;
 import java.util.regex.Pattern;
 
 /**
@@ -16,16 +15,16 @@ public final class Main {
 
     private static final List<Suite> SUITES = List.of(new SendCases(), new PushCases(), new PullCases(), new TopicCases(),
         new QueryCases(), new FilterCases(), new RetryCases(), new OrderCases(), new DelayCases(), new TransactionCases(), new RequestCases(),
-        new KillCases(), new ProgressCases(), new AccessCases(), new TlsCases(), new TraceCases(), new AdminCases(), new AdminMessageCases());
+        new KillCases(), new ProgressCases(), new AccessCases(), new TlsCases(), new TraceCases(), new AdminCases(), new AdminMessageCases(),
+        new ReplicaAdminCases(), new FailoverCases(), new OutboxCases());
 
     private Main() {
     }
 
     public static void main(String[] args) throws Exception {
         System.setOut(System.err); // some clients log there
-        Servers.Kind kind = Servers.Kind.valueOf(args[0].toUpperCase(Locale.ROOT).replace('-', '_'));
         int failed;
-        try (Servers servers = new Servers(kind, Path.of(args[1]), args[2], args[3])) {
+        try (Servers servers = Servers.start(new Servers.Plan(Kind.named(args[0]), Path.of(args[1]), args[2], args[3], Access.OPEN, List.of()))) {
             Cases cases = new Cases(servers, args[4], Pattern.compile(args[5]));
             for (Suite suite : SUITES) {
                 suite.declare(cases);

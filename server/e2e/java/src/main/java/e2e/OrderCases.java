@@ -91,37 +91,38 @@ final class OrderCases implements Suite {
     }
 
     /** Sends the numbers from one on to each queue, in order. */
-    private static int send(DefaultMQProducer producer, String topic, int from) throws Exception {
+    private static int send(DefaultMQProducer producer, String broker, String topic, int from) throws Exception {
         for (int number = from; number < from + EACH; number++) {
             for (int queue = 0; queue < QUEUES; queue++) {
                 Scope.sendUntilStored(producer, Scope.message(topic, "t", Integer.toString(number)),
-                    new MessageQueue(topic, Servers.BROKER_NAME, queue));
+                    new MessageQueue(topic, broker, queue));
             }
         }
         return from + EACH;
     }
 
     private static void kept(Scope scope) throws Exception {
-        String topic = scope.topic(QUEUES);
+        String topic = scope.narrowTopic(QUEUES);
         String group = scope.name("group");
+        String broker = scope.servers.brokerName();
         DefaultMQProducer producer = scope.producer();
         Sequence sequence = new Sequence();
         DefaultMQPushConsumer first = start(scope, group, topic, sequence, "first");
-        sequence.await(send(producer, topic, 0));
+        sequence.await(send(producer, broker, topic, 0));
         start(scope, group, topic, sequence, "second");
         int[] sent = {EACH};
         Check.eventually("two consumers with two queues each", () -> {
             sequence.forgetQueues();
-            sent[0] = send(producer, topic, sent[0]);
+            sent[0] = send(producer, broker, topic, sent[0]);
             sequence.await(sent[0]);
             return sequence.queuesOf("first") == 2 && sequence.queuesOf("second") == 2;
         });
         scope.crash();
-        sent[0] = send(producer, topic, sent[0]);
+        sent[0] = send(producer, broker, topic, sent[0]);
         sequence.await(sent[0]);
         first.shutdown();
         sequence.forgetQueues();
-        sent[0] = send(producer, topic, sent[0]);
+        sent[0] = send(producer, broker, topic, sent[0]);
         sequence.await(sent[0]);
         Check.same(QUEUES, sequence.queuesOf("second"), "queues of the consumer that is left");
         Check.that(!sequence.suspended.isEmpty(), "no queue has waited");
@@ -131,7 +132,7 @@ final class OrderCases implements Suite {
     }
 
     private static void givenUp(Scope scope) throws Exception {
-        String topic = scope.topic(1);
+        String topic = scope.narrowTopic(1);
         String group = scope.name("group");
         List<String> seen = new CopyOnWriteArrayList<>();
         DefaultMQPushConsumer consumer = scope.pushConsumer(group);

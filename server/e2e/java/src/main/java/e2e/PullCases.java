@@ -28,7 +28,7 @@ final class PullCases implements Suite {
 
     @SuppressWarnings("deprecation")
     private static void pull(Scope scope) throws Exception {
-        String topic = scope.topic(1);
+        String topic = scope.narrowTopic(1);
         Scope.send(scope.producer(), topic, "t", 100);
         DefaultMQPullConsumer consumer = scope.pullConsumer(scope.name("group"));
         consumer.start();
@@ -52,7 +52,7 @@ final class PullCases implements Suite {
 
     @SuppressWarnings("deprecation")
     private static void offsets(Scope scope) throws Exception {
-        String topic = scope.topic(1);
+        String topic = scope.narrowTopic(1);
         DefaultMQProducer producer = scope.producer();
         Scope.send(producer, topic, "t", 10);
         Thread.sleep(20);
@@ -87,7 +87,7 @@ final class PullCases implements Suite {
     }
 
     private static void assign(Scope scope) throws Exception {
-        String topic = scope.topic(1);
+        String topic = scope.narrowTopic(1);
         String group = scope.name("group");
         Scope.send(scope.producer(), topic, "t", 50);
         DefaultLitePullConsumer consumer = scope.litePullConsumer(group);

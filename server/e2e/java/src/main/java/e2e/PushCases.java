@@ -63,7 +63,7 @@ final class PushCases implements Suite {
     }
 
     private static void orderly(Scope scope) throws Exception {
-        String topic = scope.topic(3);
+        String topic = scope.narrowTopic(3);
         Map<Integer, List<Integer>> seen = new ConcurrentHashMap<>();
         startOrderly(scope, topic, (queue, number) -> seen.computeIfAbsent(queue, q -> Collections.synchronizedList(new ArrayList<>())).add(number));
         DefaultMQProducer producer = scope.producer();
@@ -78,7 +78,7 @@ final class PushCases implements Suite {
     }
 
     private static void orderlyRetry(Scope scope) throws Exception {
-        String topic = scope.topic(1);
+        String topic = scope.narrowTopic(1);
         List<Integer> done = Collections.synchronizedList(new ArrayList<>());
         AtomicInteger failures = new AtomicInteger();
         startOrderly(scope, topic, (queue, number) -> {
@@ -186,7 +186,7 @@ final class PushCases implements Suite {
     }
 
     private static void rebalance(Scope scope) throws Exception {
-        String topic = scope.topic(4);
+        String topic = scope.narrowTopic(4);
         String group = scope.name("group");
         DefaultMQProducer producer = scope.producer();
         Received first = new Received(scope.pushConsumer(group), topic, "*");

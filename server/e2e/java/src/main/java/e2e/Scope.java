@@ -61,13 +61,47 @@ final class Scope implements AutoCloseable {
         return kind + "_" + NUMBERS.incrementAndGet() + "_" + ProcessHandle.current().pid();
     }
 
-    /** Creates a topic as an administrator does, and waits until clients find it. */
+    /** Creates a topic with so many queues on each broker, as an administrator does, and waits until clients find it. */
     String topic(int queues) throws Exception {
         String topic = name("topic");
-        DefaultMQAdminExt admin = admin();
-        admin.createAndUpdateTopicConfig(servers.brokerAddress(), new TopicConfig(topic, queues, queues, READ_AND_WRITE));
-        Check.eventually("route of " + topic, () -> !admin.examineTopicRouteInfo(topic).getQueueDatas().isEmpty());
+        setTopic(topic, queues);
         return topic;
+    }
+
+    /** A topic that has queues on the first broker only, for cases that tell queues by their numbers. */
+    String narrowTopic(int queues) throws Exception {
+        String topic = name("topic");
+        DefaultMQAdminExt admin = admin();
+        for (String broker : servers.brokerNames()) { // on all, as a cluster fills in the topics that a broker lacks
+            boolean first = broker.equals(servers.brokerName());
+            create(admin, broker, new TopicConfig(topic, first ? queues : 1, first ? queues : 1, first ? READ_AND_WRITE : 0));
+        }
+        awaitTopic(topic);
+        return topic;
+    }
+
+    /** Creates or changes a topic on all brokers. */
+    void setTopic(String topic, int queues) throws Exception {
+        DefaultMQAdminExt admin = admin();
+        for (String broker : servers.brokerNames()) {
+            create(admin, broker, new TopicConfig(topic, queues, queues, READ_AND_WRITE));
+        }
+        awaitTopic(topic);
+    }
+
+    private void create(DefaultMQAdminExt admin, String broker, TopicConfig topic) throws Exception {
+        Check.eventually("create " + topic.getTopicName() + " on " + broker, () -> {
+            admin.createAndUpdateTopicConfig(servers.brokerAddress(broker), topic);
+            return true;
+        });
+    }
+
+    /** Waits until each nameserver, as clients have any of them, knows the topic on all brokers. */
+    private void awaitTopic(String topic) throws Exception {
+        for (String nameserver : servers.nameservers()) {
+            DefaultMQAdminExt admin = admin(nameserver);
+            Check.eventually("route of " + topic, () -> admin.examineTopicRouteInfo(topic).getQueueDatas().size() == servers.kind.brokers);
+        }
     }
 
     /** Waits until so many messages are in a topic, and returns the topic. */
@@ -79,10 +113,14 @@ final class Scope implements AutoCloseable {
     }
 
     DefaultMQAdminExt admin() throws Exception {
+        return admin(servers.nameserverAddress());
+    }
+
+    private DefaultMQAdminExt admin(String nameservers) throws Exception {
         DefaultMQAdminExt admin = new DefaultMQAdminExt(access.hook, SEND_TIMEOUT_MILLIS);
         admin.setInstanceName(name("admin"));
         admin.setUseTLS(access.tls);
-        admin.setNamesrvAddr(servers.nameserverAddress());
+        admin.setNamesrvAddr(nameservers);
         onClose(admin::shutdown);
         admin.start();
         return admin;

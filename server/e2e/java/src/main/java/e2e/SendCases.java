@@ -1,9 +1,12 @@
 package e2e;
 
+import java.net.InetSocketAddress;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Collection;
+import java.util.HashMap;
 import java.util.List;
+import java.util.Map;
 import java.util.Set;
 import java.util.TreeSet;
 import java.util.concurrent.ConcurrentLinkedQueue;
@@ -40,12 +43,12 @@ final class SendCases implements Suite {
     private static void sync(Scope scope) throws Exception {
         String topic = scope.topic(2);
         DefaultMQProducer producer = scope.producer();
-        long[] next = new long[2];
+        Map<MessageQueue, Long> next = new HashMap<>();
         Set<String> ids = new TreeSet<>();
         for (int i = 0; i < 100; i++) {
             SendResult result = Scope.stored(producer.send(Scope.message(topic, "t", "m" + i)));
             MessageQueue queue = result.getMessageQueue();
-            Check.same(next[queue.getQueueId()]++, result.getQueueOffset(), "offset in " + queue);
+            Check.same(next.merge(queue, 1L, Long::sum) - 1, result.getQueueOffset(), "offset in " + queue);
             ids.add(result.getMsgId());
             ids.add(result.getOffsetMsgId());
         }
@@ -111,7 +114,7 @@ final class SendCases implements Suite {
     }
 
     private static void selected(Scope scope) throws Exception {
-        String topic = scope.topic(4);
+        String topic = scope.narrowTopic(4);
         DefaultMQProducer producer = scope.producer();
         for (int i = 0; i < 20; i++) {
             SendResult result = producer.send(Scope.message(topic, "t", Integer.toString(i)),
@@ -142,11 +145,14 @@ final class SendCases implements Suite {
         Check.same("日本語 😀", got.getUserProperty("grüße"), "property");
         Check.same(result.getMsgId(), got.getProperty(MessageConst.PROPERTY_UNIQ_CLIENT_MESSAGE_ID_KEYIDX), "unique id");
         Check.that(got.getStoreTimestamp() >= got.getBornTimestamp() - 60_000, "store time " + got.getStoreTimestamp());
-        Check.same(scope.servers.brokerAddress().split(":")[1], Integer.toString(((java.net.InetSocketAddress) got.getStoreHost()).getPort()), "port of the store");
+        if (scope.servers.kind.brokers == 1 && scope.servers.kind != Kind.APOGEE_OUTBOX) { // which has other addresses for brokers
+            InetSocketAddress store = (InetSocketAddress) got.getStoreHost();
+            Check.same(scope.servers.brokerAddress().split(":")[1], Integer.toString(store.getPort()), "port of the store");
+        }
     }
 
     private static void largeBodies(Scope scope) throws Exception {
-        String topic = scope.topic(1);
+        String topic = scope.narrowTopic(1);
         DefaultMQProducer producer = scope.producer();
         byte[] compressible = new byte[64 << 10];
         Arrays.fill(compressible, (byte) 'a');

@@ -10,7 +10,7 @@ final class TlsCases implements Suite {
 
     @Override
     public void declare(Cases cases) {
-        if (cases.servers().kind != Servers.Kind.APOGEE) {
+        if (!cases.servers().kind.allApogee()) {
             return;
         }
         cases.addAlone("tls: enforced, clients with tls.enable are served, also after a kill, others are not", TlsCases::enforced);
@@ -19,7 +19,7 @@ final class TlsCases implements Suite {
     }
 
     private static void enforced(Scope scope) throws Exception {
-        Servers servers = scope.servers(TLS, "tls.server.mode=enforcing");
+        Servers servers = scope.servers(TLS, "tls.server.mode=enforcing", "tls.enable=true");
         TlsSystemConfig.tlsEnable = true;
         scope.onClose(() -> TlsSystemConfig.tlsEnable = false);
         Scope clients = scope.at(servers, TLS);
@@ -60,7 +60,9 @@ final class TlsCases implements Suite {
         show(client);
         Servers servers = scope.servers(TLS, "tls.server.mode=enforcing", "tls.server.certPath=" + server.certificate,
             "tls.server.keyPath=" + server.key, "tls.server.need.client.auth=require", "tls.server.authClient=true",
-            "tls.server.trustCertPath=" + client.certificate);
+            "tls.server.trustCertPath=" + client.certificate,
+            // Towards other nodes, which ask for certificates as well.
+            "tls.enable=true", "tls.client.certPath=" + client.certificate, "tls.client.keyPath=" + client.key);
         Scope clients = scope.at(servers, TLS);
         String topic = clients.topic(2);
         DefaultMQProducer producer = clients.producer();

@@ -1,10 +1,8 @@
 package e2e;
 
-import java.util.List;
 import org.apache.rocketmq.client.exception.MQClientException;
 import org.apache.rocketmq.client.producer.DefaultMQProducer;
 import org.apache.rocketmq.common.TopicConfig;
-import org.apache.rocketmq.common.message.MessageQueue;
 import org.apache.rocketmq.tools.admin.DefaultMQAdminExt;
 
 /** Topics made by an administrator and by sending. */
@@ -20,10 +18,10 @@ final class TopicCases implements Suite {
     private static void byAdministrator(Scope scope) throws Exception {
         String topic = scope.topic(3);
         DefaultMQProducer producer = scope.producer();
-        Check.same(3, producer.fetchPublishMessageQueues(topic).size(), "queues");
-        DefaultMQAdminExt admin = scope.admin();
-        admin.createAndUpdateTopicConfig(scope.servers.brokerAddress(), new TopicConfig(topic, 5, 5, 6));
-        Check.eventually("5 queues", () -> producer.fetchPublishMessageQueues(topic).size() == 5);
+        int brokers = scope.servers.kind.brokers;
+        Check.same(3 * brokers, producer.fetchPublishMessageQueues(topic).size(), "queues");
+        scope.setTopic(topic, 5);
+        Check.eventually("5 queues", () -> producer.fetchPublishMessageQueues(topic).size() == 5 * brokers);
         Scope.send(producer, topic, "t", 20);
         new Received(scope, topic, "*").awaitNumbers(20);
     }
@@ -32,8 +30,9 @@ final class TopicCases implements Suite {
         String topic = scope.name("automatic");
         DefaultMQProducer producer = scope.producer();
         Scope.send(producer, topic, "t", 20);
-        List<MessageQueue> queues = producer.fetchPublishMessageQueues(topic);
-        Check.same(4, queues.size(), "queues of a topic that a Java producer makes");
+        // A cluster creates on the other brokers what a send has created on one.
+        Check.eventually("the queues of a topic that a Java producer makes, 4 for each broker",
+            () -> producer.fetchPublishMessageQueues(topic).size() == 4 * scope.servers.kind.brokers);
         new Received(scope, topic, "*").awaitNumbers(20);
     }
 
