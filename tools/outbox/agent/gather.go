@@ -108,7 +108,10 @@ func (c *course) sendBatch() bool {
 	if !c.batch.begins(c.window) {
 		return false
 	}
-	t, queue, _ := c.place(c.window[0])
+	t, queue, ok := c.place(c.window[0])
+	if !ok {
+		return false // the route has changed just now
+	}
 	conn := t.upstream.connection()
 	if conn == nil {
 		return false
