@@ -114,6 +114,9 @@ func decodeMembers(b []byte, seed event.Seed) ([]noted, error) {
 		all = append(all, noted{index: event.Index(le.Uint64(rest)), data: slices.Clone(rest[12 : 12+n])})
 		rest = rest[12+n:]
 	}
+	if len(rest) > 0 {
+		return nil, fmt.Errorf("read %s: %w: %d bytes too many", membersName, checkpoint.ErrCorrupt, len(rest))
+	}
 	return all, nil
 }
 

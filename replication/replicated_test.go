@@ -12,9 +12,11 @@ func FuzzDecodeReplicated(f *testing.F) {
 	f.Add([]byte{})
 	f.Add(make([]byte, replicatedBytes))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		through, err := decodeReplicated(b, seed)
-		if err == nil && !bytes.Equal(encodeReplicated(through, seed), b) {
-			t.Errorf("%x is read as frame %d, which is written as %x", b, through, encodeReplicated(through, seed))
+		for _, b := range [][]byte{b, sealed(b, replicatedMagic, seed)} {
+			through, err := decodeReplicated(b, seed)
+			if err == nil && !bytes.Equal(encodeReplicated(through, seed), b) {
+				t.Errorf("%x is read as frame %d, which is written as %x", b, through, encodeReplicated(through, seed))
+			}
 		}
 	})
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"math"
 
 	"github.com/apogeemq/apogee/engine/disk"
 	"github.com/apogeemq/apogee/engine/event"
@@ -144,9 +145,13 @@ func readLoss(d disk.Disk, seed event.Seed) (*Loss, error) {
 		return &Loss{Cause: event.LostByDamage}, nil
 	}
 	le := binary.LittleEndian
+	cause := le.Uint32(p[24:])
+	if cause > math.MaxUint8 {
+		return &Loss{Cause: event.LostByDamage}, nil
+	}
 	return &Loss{
 		Kept: event.Index(le.Uint64(p[0:])), Position: event.Position(le.Uint64(p[8:])),
-		Had: event.Index(le.Uint64(p[16:])), Cause: LossCause(le.Uint32(p[24:])),
+		Had: event.Index(le.Uint64(p[16:])), Cause: LossCause(cause),
 	}, nil
 }
 
