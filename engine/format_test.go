@@ -40,6 +40,8 @@ from the log's random id begins most checksums, so that bytes of another log nev
 | how far slaves are | ` + "`replicated`" + ` in the log's folder | no: without it more is put aside |
 | frames that a new master hasn't got | ` + "`divergent/FIRST-LAST.CHECKSUM`" + ` below storePathRootDir: a log of its own | no |
 | groups of a cluster | ` + "`groups`" + ` below storePathRootDir (of several, the first) | no |
+| entry of an outbox's spool, quarantined or not | payloads of messages in the log below the outbox's folder | yes |
+| what an outbox's agent knows of the cluster | ` + "`cluster.json`" + ` below its storePathRootDir: JSON | no: clients' questions bring it back |
 
 Notes in the log's folder of which the name says all, or that have one value: ` + "`owner`" + ` (cluster and broker whose log it is, as text),
 ` + "`identity`" + ` (the 16 bytes by which a group knows a node that has no log yet), ` + "`received`" + ` (a base checkpoint that is being received),
@@ -74,6 +76,9 @@ var formatParts = []struct{ title, file, symbol string }{
 	{"Configurations", "../replication/members.go", "memberFile"},
 	{"How far slaves are", "../replication/replicated.go", "replicatedName"},
 	{"Groups of a cluster", "../server/node/groups.go", "groupStates"},
+	{"Outbox: spool", "../tools/outbox/spool/doc.go", ""},
+	{"Outbox: messages of the agent", "../tools/outbox/agent/query.go", "letter"},
+	{"Outbox: messages of the library", "../tools/outbox/local/doc.go", ""},
 }
 
 func TestTheFormatDocumentSaysWhatThePackagesSay(t *testing.T) {

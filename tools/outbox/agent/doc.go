@@ -36,11 +36,6 @@
 // together only what its clients had sent together. A broker's answer "stored"
 // moves the stream's mark; what is delivered runs no more than 512 entries ahead of what is
 // noted. What can't be sent pauses, twice as long each time and
-// with jitter; a new connection or route ends all pauses.
-//
-// # Bytes of a message in the spool
-//
-// One byte with the length of the broker's name, the name, then the request as a
-// frame of RocketMQ's protocol, its properties as they are to be sent: a delay
-// that counted from the arrival at a broker is one to a time.
+// with jitter; a new connection or route ends all pauses. A broker that no route
+// has named for long is gone for good: its streams go to others (absence.go).
 package agent

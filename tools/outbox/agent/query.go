@@ -21,7 +21,17 @@ func keyHash(topic, key []byte) uint64 {
 	return spool.Hash(key) ^ uint64(crc32.ChecksumIEEE(topic))<<16
 }
 
-// letter is a kept message as its client sent it.
+// letter is a kept message as its client sent it. Its bytes, the payload of an
+// entry of the spool:
+//
+//	off  size  field
+//	  0     1  length of the broker's name
+//	  1     n  name of the broker that the client had chosen
+//	  …     …  the request as a frame of RocketMQ's protocol, in the serialization
+//	           of its client
+//
+// Its properties are as they are to be sent: a delay that counted from the
+// arrival at a broker is one to a time (TIMER_DELIVER_MS).
 type letter struct {
 	broker  string
 	command remoting.Command

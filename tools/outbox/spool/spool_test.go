@@ -2,6 +2,7 @@ package spool
 
 import (
 	"bytes"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -439,6 +440,32 @@ func TestADeathDuringARescueLosesNothing(t *testing.T) {
 				t.Error("the rescue has left its folder")
 			}
 		})
+	}
+}
+
+// golden compares bytes with those that version 1 has always had.
+func golden(t *testing.T, name string, got []byte) {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join("testdata", "golden", "v1", name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want, err := hex.DecodeString(strings.Join(strings.Fields(string(text)), ""))
+	if err != nil || !bytes.Equal(got, want) {
+		t.Errorf("%s: got\n%x, want\n%x, %v", name, got, want, err)
+	}
+}
+
+func TestEntriesHaveTheBytesThatTheyAlwaysHad(t *testing.T) {
+	t.Parallel()
+	e := &Entry{Stream: &Stream{name: "topic@broker-a"}, Payload: event.Bytes("payload"), Doubt: true, Offset: 258, peers: 3}
+	b := make([]byte, e.PayloadBytes())
+	e.PutPayload(b)
+	golden(t, "entry.hex", b)
+	golden(t, "quarantined.hex", quarantined("the reason", 7, b))
+	got, err := decode(b)
+	if err != nil || got.Name != "topic@broker-a" || string(got.Payload) != "payload" || !got.Doubt || got.Offset != 258 || got.Peers != 3 {
+		t.Errorf("it is read as %+v, %v", got, err)
 	}
 }
 
