@@ -175,6 +175,7 @@ func (c *course) parcelOf(i spool.Item) *parcel {
 	}
 	if err != nil {
 		p.reason = "it can't be read: " + err.Error()
+		return p
 	}
 	p.command.Flag = 0 // an answer is wanted, whatever the client wanted
 	if p.doubt {
