@@ -31,10 +31,11 @@ from the log's random id begins most checksums, so that bytes of another log nev
 | what | where | part of the log |
 |---|---|---|
 | event: envelope and payload | in frames | yes |
-| frame, segment, records (meta, mark, cut, lost) | the log's folder | yes |
+| frame, segment, records (meta, mark, cut, reset, running, lost) | the log's folder | yes |
 | base checkpoint | ` + "`base`" + ` in the log's folder | yes |
 | index file | ` + "`index/*.idx`" + ` | no: rebuilt from the log |
 | state checkpoint | ` + "`index/*.state`" + ` | no: rebuilt from the log |
+| what waits for its time or its transaction | ` + "`waiting/`" + ` below storePathRootDir, a Pebble store | no: rebuilt from the log |
 | term and vote of a replica | ` + "`stable`" + ` in the log's folder | yes: without it a node may vote twice |
 | configurations of a replica | ` + "`members`" + ` in the log's folder | no: read from the log |
 | how far slaves are | ` + "`replicated`" + ` in the log's folder | no: without it more is put aside |
@@ -72,6 +73,7 @@ var formatParts = []struct{ title, file, symbol string }{
 	{"Checkpoint section: retention", "projection/retention/doc.go", ""},
 	{"Checkpoint section: lock", "projection/lock/doc.go", ""},
 	{"Index file", "indexfile/doc.go", ""},
+	{"Waiting messages", "projection/pending/doc.go", ""},
 	{"Term and vote", "../replication/stablestore.go", "StableStore"},
 	{"Configurations", "../replication/members.go", "memberFile"},
 	{"How far slaves are", "../replication/replicated.go", "replicatedName"},
