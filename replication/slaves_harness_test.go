@@ -29,6 +29,11 @@ type pair struct {
 // what is confirmed.
 func newPair(t *testing.T, slaves, inSync int) *pair {
 	p := &pair{trio: newTrio(t, 0), slow: map[*groupNode]*faultdisk.Disk{}}
+	t.Cleanup(func() { // or a test that fails would wait for its nodes to end
+		for n := range p.slow {
+			p.release(n)
+		}
+	})
 	for i := range slaves + 1 {
 		inner, err := disk.Open(filepath.Join(p.root, string(rune('a'+i))))
 		if err != nil {

@@ -176,6 +176,7 @@ func TestAPromotedSlaveHasWhatWasConfirmed(t *testing.T) {
 	p.hang(slave)
 	p.wantOutcome(master, "late", engine.OutcomeReplicaTimeout)
 	seen := master.group.Engine().Marks().Applied
+	before := master.group.Role().Term
 	master.isolate(true) // as if its machine was gone
 	p.release(slave)
 	if err := slave.group.Promote(t.Context(), false); err != nil {
@@ -183,6 +184,9 @@ func TestAPromotedSlaveHasWhatWasConfirmed(t *testing.T) {
 	}
 	if slave.group.Engine().Marks().Applied < seen {
 		t.Errorf("consumers saw frame %d of the master, the promoted slave has applied %d", seen, slave.group.Engine().Marks().Applied)
+	}
+	if term := slave.group.Role().Term; term < before+termLeap {
+		t.Errorf("it leads in term %d; its lost master, in term %d, may come to that when it is told to lead", term, before)
 	}
 	p.checkAcknowledged(slave)
 	p.announce(slave)
