@@ -105,6 +105,23 @@ func (s *server) signal(which syscall.Signal) {
 	}
 }
 
+// pause stops the process, until it gets SIGCONT, and returns when it has
+// stopped: the signal is only on its way until each thread has noticed it.
+func (s *server) pause() {
+	s.t.Helper()
+	s.signal(syscall.SIGSTOP)
+	pid := s.process.command.Process.Pid
+	for {
+		var status syscall.WaitStatus
+		if got, err := syscall.Wait4(pid, &status, syscall.WUNTRACED, nil); err == syscall.EINTR {
+			continue
+		} else if err != nil || got != pid || !status.Stopped() {
+			s.t.Fatalf("wait until the server has stopped: %d, status %v, %v", got, status, err)
+		}
+		return
+	}
+}
+
 func (s *server) cleanUp() {
 	if s.process == nil {
 		return

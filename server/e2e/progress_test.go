@@ -40,10 +40,10 @@ func consumerGoesOn(t *testing.T, s world) {
 	const topic, group, count, queues = "e2e-progress", "e2e-progress-group", 100, 4
 	before, after := numbered("before", count), numbered("after", count)
 	broker := dial(t, s.brokerAddress())
-	sendAll(t, newProducer(t, s.server), messagesOf(topic, before)...)
+	p := newProducer(t, s.server)
+	sendAll(t, p, messagesOf(topic, before)...)
 	in := newInbox(t, s.server, group, topic, "*")
 	in.expect(before...)
-	in.close()
 	var confirmed [queues]int64
 	eventually(t, "the consumer's offsets reach the broker", func() error {
 		sum := int64(0)
@@ -51,12 +51,13 @@ func consumerGoesOn(t *testing.T, s world) {
 			confirmed[queue] = broker.committed(group, topic, queue)
 			sum += confirmed[queue]
 		}
-		// The client ends without waiting for those whose messages it has just handed over.
 		if sum < count/2 {
+			sendAll(t, p, primitive.NewMessage(topic, []byte("before, too"))) // the pull behind it brings an offset
 			return fmt.Errorf("the offsets sum up to %d of %d", sum, count)
 		}
 		return nil
 	})
+	in.close() // what it says last may be lost with its connection
 	// Offsets are stored in the order in which they came: when this one is
 	// stored those of the consumer are.
 	broker.commitOffset("e2e-fence", topic, 0, 1)
@@ -74,9 +75,6 @@ func consumerGoesOn(t *testing.T, s world) {
 		if queue := m.Queue.QueueId; strings.HasPrefix(string(m.Body), "before") && m.QueueOffset < confirmed[queue] {
 			t.Errorf("%s comes again from offset %d of queue %d, and the consumer was at %d", m.Body, m.QueueOffset, queue, confirmed[queue])
 		}
-	}
-	if got := len(next.arrived()) - len(after); int64(got) > count/2 {
-		t.Errorf("%d messages come again", got)
 	}
 }
 

@@ -135,7 +135,7 @@ func TestTheGoClientSeesWhatASyncMasterAndItsSlaveHaveOfAMessage(t *testing.T) {
 	if got := p.send("both have it"); got != primitive.SendOK {
 		t.Errorf("with a slave: status %d", got)
 	}
-	slave.signal(syscall.SIGSTOP)
+	slave.pause()
 	if got := p.send("the slave is late"); got != primitive.SendFlushSlaveTimeout {
 		t.Errorf("a slave that is stopped: status %d", got)
 	}
@@ -176,10 +176,10 @@ func TestNothingConfirmedIsLostWhenSlavesArePromoted(t *testing.T) {
 	l.awaitMore(t, 100) // by the old master, which passes them on
 	l.end()
 	in.expectAll(l)
-	in.close()
 	offsets := b.awaitOffsets("e2e-heirs", int64(l.confirmed()/2))
+	in.close()
 
-	a.signal(syscall.SIGSTOP)
+	a.pause()
 	alone := []string{}
 	p := newProducer(t, b)
 	for len(alone) < 20 {
@@ -229,9 +229,9 @@ func (s *server) offsetsOf(group string) (offsets [loadQueues]int64) {
 	return offsets
 }
 
-// awaitOffsets waits until the master knows how far a consumer has got that has
-// been closed, at least so many messages in all, and until a slave has that,
-// too. The client only sends it, and doesn't wait for an answer.
+// awaitOffsets waits until the master knows how far a consumer has got, at least
+// so many messages in all, and until a slave has that, too. The client says it
+// with its pulls and every 5 s, and doesn't wait for an answer.
 func (s *server) awaitOffsets(group string, want int64) [loadQueues]int64 {
 	s.t.Helper()
 	eventually(s.t, "the consumer's offsets reach the broker", func() error {
