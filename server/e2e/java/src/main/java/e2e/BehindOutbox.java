@@ -5,6 +5,7 @@ import java.net.URI;
 import java.net.http.HttpClient;
 import java.net.http.HttpRequest;
 import java.net.http.HttpResponse;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.regex.Pattern;
 
@@ -20,9 +21,11 @@ final class BehindOutbox extends Servers {
     BehindOutbox(Plan plan) throws IOException {
         super(plan);
         cluster = new OneBroker(new Plan(Kind.APOGEE, plan.folder.resolve("cluster"), plan.apogee, plan.stockJars, plan.operator, plan.settings));
-        agent = member("agent", List.of(plan.apogee, "outbox", "--set", "namesrvAddr=" + cluster.nameserverAddress(),
+        List<String> command = new ArrayList<>(List.of(plan.apogee, "outbox", "--set", "namesrvAddr=" + cluster.nameserverAddress(),
             "--set", "storePathRootDir=" + plan.folder.resolve("outbox"), "--set", "listenPort=" + port, "--set", "adminListenPort=" + (port + 1),
             "--set", "messageDelayLevel=" + DELAY_LEVELS));
+        command.addAll(accessOfOperator());
+        agent = member("agent", command);
     }
 
     @Override

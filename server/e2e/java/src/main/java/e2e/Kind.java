@@ -22,11 +22,11 @@ enum Kind {
     /** Both RocketMQ's. */
     STOCK(1, 1);
 
-    private static final String NO_FAST_PORT = "an outbox has one port for each broker";
-
     /** Reasons why cases can't be tried, by the beginning of their names. */
     private static final Map<Kind, Map<String, String>> LEFT_OUT = Map.of(
-        APOGEE_OUTBOX, Map.of("send: through the fast port", NO_FAST_PORT));
+        APOGEE_OUTBOX, Map.of("send: through the fast port", "an outbox has one port for each broker",
+            "tls: ", "an outbox serves its own machine alone, without TLS",
+            "mqadmin: queryMsgById and queryMsgByUniqueKey say who", "mqadmin compares a broker's address in the message with that in the route, which is the outbox's"));
 
     /** How many names brokers have in routes, and how many processes keep what one of them stores. */
     final int brokers;

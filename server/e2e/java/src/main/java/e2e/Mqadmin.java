@@ -50,7 +50,7 @@ final class Mqadmin {
         String[] all = new String[arguments.length + 2];
         System.arraycopy(arguments, 0, all, 0, arguments.length);
         all[arguments.length] = "-n";
-        all[arguments.length + 1] = servers.nameserverAddress();
+        all[arguments.length + 1] = servers.nameserversForMqadmin();
         ByteArrayOutputStream printed = new ByteArrayOutputStream();
         PrintStream capture = new PrintStream(printed, true, StandardCharsets.UTF_8);
         PrintStream out = System.out;

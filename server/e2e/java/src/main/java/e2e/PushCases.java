@@ -28,6 +28,7 @@ final class PushCases implements Suite {
         cases.add("push: orderly, in the order of the queue", PushCases::orderly);
         cases.add("push: orderly, a message that fails holds up its queue", PushCases::orderlyRetry);
         cases.add("push: broadcast, each consumer gets everything", PushCases::broadcast);
+        cases.addCrashing("push: broadcast, a consumer that was away over a kill goes on where it stopped", PushCases::broadcastOffsets);
         cases.add("push: tags", PushCases::tags);
         cases.add("push: two groups don't share", PushCases::groups);
         cases.add("push: in a namespace, with a retry", PushCases::namespace);
@@ -128,6 +129,31 @@ final class PushCases implements Suite {
         for (Received received : all) {
             received.awaitNumbers(100);
         }
+    }
+
+    /** Such a consumer keeps its offsets in a file of its own, by its instance name. */
+    private static void broadcastOffsets(Scope scope) throws Exception {
+        String topic = scope.topic(4);
+        String group = scope.name("group");
+        String instance = scope.name("instance");
+        DefaultMQProducer producer = scope.producer();
+        Scope.send(producer, topic, "t", 50);
+        Received before = new Received(broadcasting(scope, group, instance), topic, "*");
+        before.awaitNumbers(50);
+        before.consumer.shutdown();
+        scope.crash();
+        for (int i = 50; i < 70; i++) {
+            Scope.sendUntilStored(producer, Scope.message(topic, "t", Integer.toString(i)), null);
+        }
+        new Received(broadcasting(scope, group, instance), topic, "*").awaitNumbers(50, 70);
+        new Received(broadcasting(scope, group, scope.name("instance")), topic, "*").awaitNumbers(70);
+    }
+
+    private static DefaultMQPushConsumer broadcasting(Scope scope, String group, String instance) {
+        DefaultMQPushConsumer consumer = scope.pushConsumer(group);
+        consumer.setInstanceName(instance);
+        broadcasting(consumer);
+        return consumer;
     }
 
     static void broadcasting(DefaultMQPushConsumer consumer) {

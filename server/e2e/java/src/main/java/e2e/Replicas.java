@@ -5,7 +5,6 @@ import java.net.URI;
 import java.net.http.HttpClient;
 import java.net.http.HttpRequest;
 import java.net.http.HttpResponse;
-import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.regex.Pattern;
@@ -68,6 +67,19 @@ final class Replicas extends Servers {
     }
 
     @Override
+    String nameserversForMqadmin() {
+        return String.join(";", nameserversLeft());
+    }
+
+    private List<String> nameserversLeft() {
+        List<String> left = nameservers();
+        if (lost >= 0) {
+            left.remove(lost);
+        }
+        return left;
+    }
+
+    @Override
     void begin() throws Exception {
         for (Member process : processes) {
             process.start();
@@ -96,12 +108,10 @@ final class Replicas extends Servers {
         }
         lost = leader();
         processes.get(lost).kill();
-        List<String> left = nameservers();
-        left.remove(lost);
         if (kind == Kind.APOGEE_MASTER_SLAVE) {
             promote(1 - lost);
         }
-        awaitRoutes(left, "others lead than node " + lost + "; see " + plan.folder,
+        awaitRoutes(nameserversLeft(), "others lead than node " + lost + "; see " + plan.folder,
             brokers -> brokers.values().stream().noneMatch(addresses -> isOf(lost, addresses.get(0L))));
     }
 
@@ -112,7 +122,7 @@ final class Replicas extends Servers {
             awaitSlave();
             promote(next);
         } else {
-            admin("transfer", "n" + next, "--name", brokerName(), "--namesrv", nameserverAddress());
+            admin("transfer", "n" + next, "--name", brokerName());
         }
         awaitRoutes(nameservers(), "node " + next + " leads; see " + plan.folder, brokers -> isOf(next, brokers.get(brokerName()).get(0L)));
         awaitWhole();
@@ -160,13 +170,5 @@ final class Replicas extends Servers {
 
     private void promote(int node) throws Exception {
         admin("promote", loopback(port(node) + BROKER_PORT_AT));
-    }
-
-    private void admin(String... words) throws Exception {
-        List<String> all = new ArrayList<>(List.of(plan.apogee, "admin"));
-        all.addAll(List.of(words));
-        Process command = new ProcessBuilder(all).redirectErrorStream(true).start();
-        String printed = new String(command.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
-        Check.same(0, command.waitFor(), "exit of " + String.join(" ", all) + ", which printed " + printed);
     }
 }

@@ -19,6 +19,7 @@ import org.apache.rocketmq.common.message.MessageExt;
 final class RetryCases implements Suite {
     private static final int COUNT = 10;
     private static final int LEVEL_TWO = 2; // of two seconds
+    private static final int LONG_LEVEL = 18; // of ten seconds
     private static final int MANY = 1_000;
 
     @Override
@@ -26,6 +27,9 @@ final class RetryCases implements Suite {
         cases.add("retry: a message that fails comes again, with its count and its topic", RetryCases::counted);
         cases.add("retry: a consumer gives a message up at once", RetryCases::givenUp);
         cases.addCrashing("retry: what failed before a kill is tried again after it", RetryCases::overCrash);
+        if (cases.servers().kind.allApogee()) {
+            cases.addCrashing("retry: apogee admin track tells of each group what it has done, also after a kill", RetryCases::tracked);
+        }
         cases.addCrashing("retry: what nobody can handle ends among the dead letters, which outlive a kill", RetryCases::deadLetters);
     }
 
@@ -108,6 +112,27 @@ final class RetryCases implements Suite {
             Check.same(2, m.getReconsumeTimes(), "tries of a dead letter");
             Check.that(m.getProperty(MessageConst.PROPERTY_ORIGIN_MESSAGE_ID) != null, "origin of " + m);
         }
+    }
+
+    private static void tracked(Scope scope) throws Exception {
+        String topic = scope.topic(1);
+        String reads = scope.name("reads");
+        String fails = scope.name("fails");
+        String gives = scope.name("givesup");
+        String id = Scope.stored(scope.producer().send(Scope.message(topic, "t", "0"))).getMsgId();
+        start(scope.pushConsumer(reads), topic, (m, context) -> true);
+        start(scope.pushConsumer(fails), topic, (m, context) -> {
+            context.setDelayLevelWhenNextConsume(LONG_LEVEL);
+            return false;
+        });
+        start(scope.pushConsumer(gives), topic, (m, context) -> {
+            context.setDelayLevelWhenNextConsume(-1);
+            return false;
+        });
+        String[] want = {reads + "\\s.*acknowledged", fails + "\\s.*retrying", gives + "\\s+dead\\b"};
+        scope.servers.awaitPrinted(want, "track", id, "--topic", topic);
+        scope.crash();
+        scope.servers.awaitPrinted(want, "track", id, "--topic", topic);
     }
 
     private static void givenUp(Scope scope) throws Exception {

@@ -1,11 +1,16 @@
 package e2e;
 
 import java.io.IOException;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
+import java.util.regex.Pattern;
+import org.apache.rocketmq.acl.common.AclClientRPCHook;
+import org.apache.rocketmq.acl.common.SessionCredentials;
 
 /** The servers that the cases run against, on free ports of loopback, in a new folder. */
 abstract class Servers implements AutoCloseable {
@@ -85,6 +90,11 @@ abstract class Servers implements AutoCloseable {
         return String.join(";", nameservers());
     }
 
+    /** Nameservers that are there: mqadmin of 5.x picks one, and doesn't try another when that is away. */
+    String nameserversForMqadmin() {
+        return nameserverAddress();
+    }
+
     /** The names of all brokers, in order. */
     List<String> brokerNames() {
         return new ArrayList<>(masters.keySet());
@@ -120,6 +130,45 @@ abstract class Servers implements AutoCloseable {
 
     void awaitRoutes(List<String> nameservers, String what, Routes.Condition condition) throws Exception {
         masters = Routes.await(plan.operator, nameservers, kind.brokers, what, condition);
+    }
+
+    /** Runs a command of apogee admin and returns what it has printed. */
+    String admin(String... words) throws Exception {
+        List<String> all = new ArrayList<>(List.of(plan.apogee, "admin"));
+        all.addAll(List.of(words));
+        all.addAll(List.of("--namesrv", nameserverAddress()));
+        all.addAll(accessOfOperator());
+        Process command = new ProcessBuilder(all).redirectErrorStream(true).start();
+        String printed = new String(command.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
+        Check.same(0, command.waitFor(), "exit of " + String.join(" ", all) + ", which printed " + printed);
+        return printed;
+    }
+
+    /** How Apogee's own commands reach the servers as the operator. */
+    List<String> accessOfOperator() throws IOException {
+        List<String> all = new ArrayList<>();
+        if (plan.operator.hook instanceof AclClientRPCHook) {
+            SessionCredentials credentials = ((AclClientRPCHook) plan.operator.hook).getSessionCredentials();
+            all.addAll(List.of("--credentials", write("operator.yml", "accessKey: " + credentials.getAccessKey() + "\nsecretKey: "
+                + credentials.getSecretKey() + "\n").toString()));
+        }
+        if (plan.operator.tls) {
+            all.add("--tls-insecure");
+        }
+        return all;
+    }
+
+    /** Runs a command of apogee admin until it prints all parts. */
+    void awaitPrinted(String[] parts, String... words) throws Exception {
+        String[] last = {""};
+        try {
+            Check.eventually("apogee admin " + String.join(" ", words) + " prints " + String.join(", ", parts), () -> {
+                last[0] = admin(words);
+                return Arrays.stream(parts).allMatch(part -> Pattern.compile(part).matcher(last[0]).find());
+            });
+        } catch (AssertionError e) {
+            throw new AssertionError(e.getMessage() + "; the last time it printed:\n" + last[0], e.getCause());
+        }
     }
 
     /** Prepares a process that ends with these servers. */
