@@ -178,7 +178,8 @@ func (r *registry) settle(ctx context.Context, changes []*change) {
 		}
 		r.lastID = max(r.lastID, ids.next-1)
 		err := proposeAndApply(ctx, r.proposer, r.progress, drafts)
-		if err != nil {
+		// A follower hears of groups from clients that tell the leader as well.
+		if err != nil && !errors.Is(err, engine.ErrNotLeader) {
 			r.config.Logger.Warn("topics or groups could not be changed", "first", needed[0].subject.name, "count", len(drafts), "cause", err)
 		}
 		for _, c := range needed {
