@@ -6,6 +6,7 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/apogeemq/apogee/engine/disk"
@@ -26,6 +27,7 @@ type machineDisk struct {
 	syncs   time.Duration // what a queued operation takes
 	hangs   bool
 	changed chan struct{}
+	read    atomic.Int64 // bytes that were read from segments of the log
 }
 
 // The usual time of a write or sync of the log.
@@ -86,7 +88,7 @@ func (d *machineDisk) Open(name string, mode disk.Mode) (disk.File, error) {
 	if err != nil {
 		return nil, d.check(err)
 	}
-	return &machineFile{File: f, disk: d}, nil
+	return &machineFile{File: f, disk: d, segment: strings.HasSuffix(name, ".seg")}, nil
 }
 
 // List implements disk.Disk.
@@ -116,12 +118,16 @@ func (d *machineDisk) Lock(name string) (io.Closer, error) {
 // machineFile is an open file of a machineDisk.
 type machineFile struct {
 	disk.File
-	disk *machineDisk
+	disk    *machineDisk
+	segment bool // of the log
 }
 
 // ReadAt implements io.ReaderAt.
 func (f *machineFile) ReadAt(b []byte, at int64) (int, error) {
 	n, err := f.File.ReadAt(b, at)
+	if f.segment {
+		f.disk.read.Add(int64(n))
+	}
 	return n, f.disk.check(err)
 }
 

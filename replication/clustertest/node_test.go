@@ -9,6 +9,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/cockroachdb/pebble/v2/vfs"
+
 	"github.com/apogeemq/apogee/engine"
 	"github.com/apogeemq/apogee/engine/commitlog"
 	"github.com/apogeemq/apogee/engine/disk/simdisk"
@@ -22,7 +24,8 @@ type Node struct {
 	peer    replication.Peer
 	disk    *simdisk.Disk
 	said    *lines
-	gone    bool // for good: it was taken out of the group
+	gone    bool   // for good: it was taken out of the group
+	waiting vfs.FS // has the table of what waits, which outlives the node's orderly stops; nil: it is made anew at each start
 
 	mu   sync.Mutex
 	life *life         // nil while it is down
@@ -65,7 +68,7 @@ func (n *Node) options(l *life) replication.GroupOptions {
 				Disk: l.disk, SegmentBytes: c.segmentBytes, TailBytes: 64 << 10, HistoryBytes: 1 << 20,
 				Fatal: func(err error) { l.fatal(err) },
 			},
-			RunBytes: 24 << 10, IndexCacheBytes: 256 << 10,
+			RunBytes: 24 << 10, IndexCacheBytes: 256 << 10, WaitingFS: n.waiting, WaitingDir: "waiting",
 		},
 		Proposer: replication.ProposerOptions{WaitingBytes: 1 << 20, WaitTime: time.Second, FlushTimeout: 2 * time.Second, Now: n.now},
 		Mark:     commitlog.Durable, Name: "sim", Self: n.peer, Peers: c.peers(),
