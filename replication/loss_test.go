@@ -3,10 +3,12 @@ package replication
 import (
 	"os"
 	"path/filepath"
+	"sync"
 	"testing"
 
 	"github.com/apogeemq/apogee/engine"
 	"github.com/apogeemq/apogee/engine/commitlog"
+	"github.com/apogeemq/apogee/engine/disk/faultdisk"
 	"github.com/apogeemq/apogee/engine/event"
 )
 
@@ -52,6 +54,39 @@ func TestASingleNodeThatLostPowerSaysInItsLogWhatMayBeMissing(t *testing.T) {
 	}
 	if _, next := s.Engine().Bounds(event.Queue{Topic: 1}); next != 20 {
 		t.Errorf("the queue has %d messages, want 20", next)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestALossIsToldWhenTheWordOfItIsCommitted: the note of it goes after that.
+func TestALossIsToldWhenTheWordOfItIsCommitted(t *testing.T) {
+	t.Parallel()
+	o := options(t, t.TempDir(), engine.CommitDurable)
+	d := faultdisk.New(o.Engine.Log.Disk, nil, faultdisk.SystemClock{})
+	o.Engine.Log.Disk = d
+	s := open(t, o)
+	rules, err := faultdisk.Parse("sync:*.seg:*=hang")
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.Set(rules)
+	release := sync.OnceFunc(func() {
+		d.Set(nil)
+		d.Release()
+	})
+	defer release()
+	loss := commitlog.Loss{Cause: event.LostByPower, Kept: 1, Position: 1}
+	stop, told := make(chan struct{}), make(chan bool, 1)
+	go func() { told <- s.tellLoss(loss, stop) }()
+	close(stop)
+	if <-told {
+		t.Error("a loss counts as told while the disk hasn't the word of it")
+	}
+	release()
+	if !s.tellLoss(loss, make(chan struct{})) {
+		t.Error("a loss that the log tells of doesn't count as told")
 	}
 	if err := s.Close(); err != nil {
 		t.Fatal(err)

@@ -95,7 +95,7 @@ var repairList = []Mutation{
 		File: "replication/loss.go",
 		Old:  "	if err != nil {\n		return false\n	}\n	select {",
 		New:  "	if err != nil || true {\n		return true\n	}\n	select {",
-		Test: "./replication", Run: standingTests + "|TestASingleNodeThatLostPower",
+		Test: "./replication", Run: standingTests + "|TestASingleNodeThatLostPower|TestALossIsTold",
 	},
 	{
 		Name: "a log that syncs by request leaves no note that it is open",
