@@ -153,3 +153,43 @@ func TestASlaveThatLosesItsMasterShowsAllThatItHas(t *testing.T) {
 	}
 	p.until("the slave to show the last frame", func() bool { return slave.group.Engine().Marks().Applied == end+1 })
 }
+
+// TestFramesThatAreNotAppliedArePutAsideBeforeTheyAreCut, while the node runs;
+// it has to start again for those that are.
+func TestFramesThatAreNotAppliedArePutAsideBeforeTheyAreCut(t *testing.T) {
+	t.Parallel()
+	p := newPair(t, 1, 1)
+	n := p.start()
+	p.mustSend(50, 100)
+	n.group.raft.Shutdown()
+	p.until("Raft to have ended", func() bool { return n.group.raft.State() == raft.Shutdown })
+	end, term, _ := n.group.Engine().Log().End()
+	last := uint64(end) + 1
+	if err := n.group.store.StoreLogs([]*raft.Log{{Index: last, Term: uint64(term), Type: raft.LogNoop}}); err != nil {
+		t.Fatal(err)
+	}
+	if err := n.group.store.DeleteRange(last, last); err != nil {
+		t.Fatal(err)
+	}
+	if now, _, _ := n.group.Engine().Log().End(); now != end {
+		t.Errorf("the log ends with frame %d, want %d", now, end)
+	}
+	entries, err := os.ReadDir(p.divergent(n))
+	if err != nil || len(entries) != 1 {
+		t.Fatalf("%d folders are aside: %v", len(entries), err)
+	}
+	if d, ok := ParseDivergence(entries[0].Name()); !ok || d.First != end+1 || d.Last != end+1 {
+		t.Errorf("%s is aside, want frame %d", entries[0].Name(), end+1)
+	}
+	if err := n.group.store.DeleteRange(uint64(end), uint64(end)); err == nil {
+		t.Error("a frame that is applied is cut")
+	}
+	if now, _, _ := n.group.Engine().Log().End(); now != end {
+		t.Errorf("the log ends with frame %d, want %d", now, end)
+	}
+	select {
+	case <-n.group.Differs():
+	default:
+		t.Error("the node need not start again")
+	}
+}
