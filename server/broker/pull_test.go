@@ -223,6 +223,32 @@ func TestSubscriptionOfTheHeartbeatFilters(t *testing.T) {
 	}
 }
 
+func TestAConsumerThatPullsWithANewerSubscriptionIsAskedForIt(t *testing.T) {
+	t.Parallel()
+	h := start(t, nil)
+	h.send(0, "TagA", "x")
+	beat := func(more string) string {
+		body := `{"clientID":"c1","heartbeatFingerprint":7,` + more + `}`
+		return h.want(h.call(remoting.RequestHeartBeat, nil, []byte(body)), remoting.ResponseSuccess).Text("IS_SUB_CHANGE")
+	}
+	told := func(version string) string {
+		return `"consumerDataSet":[{"groupName":"CG","subscriptionDataSet":[{"topic":"T","subString":"*","subVersion":` + version + `}]}]`
+	}
+	const short = `"withoutSub":true,"consumerDataSet":[{"groupName":"CG"}]`
+	pull := pullFields(0, 0).with("sysFlag", "0").with("subVersion", "2")
+	if beat(told("1")) != "false" || beat(short) != "false" {
+		t.Error("a consumer that has told everything is asked for it")
+	}
+	h.want(h.pull(pull), remoting.ResponseSubscriptionNotLatest)
+	if beat(short) != "true" {
+		t.Error("a consumer with a newer subscription is not asked for it")
+	}
+	if beat(told("2")) != "false" || beat(short) != "false" {
+		t.Error("a consumer that has told its newer subscription is asked again")
+	}
+	h.want(h.pull(pull), remoting.ResponseSuccess)
+}
+
 // held waits until so many pulls are held.
 func (h *harness) held(count int) {
 	h.Helper()
