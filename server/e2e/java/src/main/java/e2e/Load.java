@@ -4,7 +4,6 @@ import java.util.Collection;
 import java.util.concurrent.ConcurrentLinkedQueue;
 import java.util.concurrent.atomic.AtomicBoolean;
 import org.apache.rocketmq.client.producer.DefaultMQProducer;
-import org.apache.rocketmq.client.producer.SendStatus;
 
 /** Sends one message after the other until it is closed, and remembers what was confirmed. */
 final class Load implements AutoCloseable {
@@ -18,7 +17,7 @@ final class Load implements AutoCloseable {
         thread = new Thread(() -> {
             for (int i = 0; !closed.get(); i++) {
                 try {
-                    if (producer.send(Scope.message(topic, "t", Integer.toString(i))).getSendStatus() == SendStatus.SEND_OK) {
+                    if (Scope.isStored(producer.send(Scope.message(topic, "t", Integer.toString(i))))) {
                         confirmed.add(Integer.toString(i));
                     }
                     Thread.sleep(PAUSE_MILLIS);
