@@ -145,7 +145,7 @@ func TestASlaveThatLosesItsMasterShowsAllThatItHas(t *testing.T) {
 	var answer raft.AppendEntriesResponse
 	err := master.group.transport.AppendEntries(slave.group.id, raft.ServerAddress(slave.peer.Address), &raft.AppendEntriesRequest{
 		RPCHeader: raft.RPCHeader{ProtocolVersion: raft.ProtocolVersionMax, ID: []byte(master.group.id), Addr: []byte(master.peer.Address)},
-		Term:      uint64(term), Leader: []byte(master.peer.Address), PrevLogEntry: uint64(end), PrevLogTerm: uint64(term),
+		Term:      uint64(term), PrevLogEntry: uint64(end), PrevLogTerm: uint64(term),
 		Entries: []*raft.Log{&last}, LeaderCommitIndex: uint64(end),
 	}, &answer)
 	if err != nil || !answer.Success {

@@ -256,7 +256,6 @@ type application struct {
 	t      *testing.T
 	agent  *Agent
 	broker *remoting.Client // to the door of its topic's broker
-	serial remoting.Serialization
 }
 
 // newApplication finds the broker as clients do.

@@ -223,9 +223,9 @@ func TestAnOrderlyEndLeavesNoDoubtAndNoClaim(t *testing.T) {
 		b := &broker{}
 		for sent := 0; sent < each; sent = len(b.all()) {
 			ten := make(chan struct{})
-			count := 0
+			count, want := 0, min(10, each-sent)
 			b.before = func(*outbox.Message) error {
-				if count++; count == 10 {
+				if count++; count == want {
 					close(ten)
 				}
 				return nil

@@ -45,6 +45,9 @@ func (r *Relay) serve(ctx context.Context, s *stream) {
 // removes those that were sent.
 func (r *Relay) batch(ctx context.Context, s *stream) ending {
 	rows, err := r.claims.read(ctx, s, r.options.BatchMax, batchBytes)
+	if ctx.Err() != nil { // the relay ends: no failure of the stream
+		return sentAll
+	}
 	if err != nil {
 		r.complain(ctx, err)
 		return blocked
