@@ -106,7 +106,6 @@ func (o *FailoverOptions) suffer(ctx context.Context, row failoverRow, c *cluste
 	p := paced{traffic: t, warm: warm.writer(officialTries, false), measured: measured.writer(officialTries, false), rate: o.Rate}
 	load, endLoad := context.WithCancel(ctx)
 	defer endLoad()
-	started := time.Now()
 	var client errgroup.Group
 	client.Go(func() error {
 		if row.java {
@@ -114,6 +113,9 @@ func (o *FailoverOptions) suffer(ctx context.Context, row failoverRow, c *cluste
 		}
 		return p.official(load)
 	})
+	for warm.confirmed.Load() == 0 && pause(ctx, pollTime) { // a virtual machine takes its time to start
+	}
+	started := time.Now()
 	run.Phase = between(random, strikeFrom, min(strikeFrom+strikeWithin, o.Length-lengthMin/2))
 	pause(ctx, run.Phase)
 	if measured.confirmed.Load() == 0 {
