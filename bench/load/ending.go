@@ -28,6 +28,10 @@ type ending struct {
 	stateAt, positionAt, messageAt, transactionAt, signatureAt int
 }
 
+// endingBase is the smallest opaque of an end of a transaction. RocketMQ answers
+// a one-way request, too, that waited for too long; that is no answer to a send.
+const endingBase = 2 * frame.OpaqueBase
+
 // newEnding encodes the request as RocketMQ's producers send it: one-way.
 func newEnding(o *SendOptions) (*ending, error) {
 	e := &ending{}
@@ -53,8 +57,8 @@ func newEnding(o *SendOptions) (*ending, error) {
 	return e, nil
 }
 
-// append adds the end of the transaction whose send was answered by f. It
-// reports false for an answer without what the end needs.
+// append adds the end of the transaction whose send, with opaque, was answered
+// by f. It reports false for an answer without what the end needs.
 func (e *ending) append(dst []byte, f *frame.Frame, opaque int32) ([]byte, bool) {
 	id, found := f.Field("msgId")
 	key, keyed := f.Field("transactionId")
@@ -73,7 +77,7 @@ func (e *ending) append(dst []byte, f *frame.Frame, opaque int32) ([]byte, bool)
 	at := len(dst)
 	dst = append(dst, e.Bytes...)
 	end := dst[at:]
-	e.PutOpaque(end, opaque)
+	e.PutOpaque(end, opaque-frame.OpaqueBase+endingBase)
 	frame.PutDecimal(end[e.positionAt:e.positionAt+len(positionPlaceholder)], position)
 	pad := len(statePlaceholder) - len(state)
 	frame.PutDecimal(end[e.stateAt:e.stateAt+pad], 0)

@@ -19,6 +19,7 @@ type waitingBroker struct {
 	t       *testing.T
 	mu      sync.Mutex
 	sent    []map[string]string // properties
+	busy    bool                // answers ends of transactions
 	mute    bool                // answers have no positions
 	halves  map[string]int64    // position by unique key
 	arrived map[string]int64    // messages by queue
@@ -49,6 +50,9 @@ func (b *waitingBroker) Handle(rt remoting.ReplyTo, cmd *remoting.Command) {
 		b.send(cmd, reply)
 	case remoting.RequestEndTransaction:
 		b.end(cmd)
+		if b.busy {
+			rt.Oneway, reply.Code = false, remoting.ResponseSystemBusy
+		}
 	default:
 		b.t.Errorf("request code %d", cmd.Code)
 	}
@@ -108,6 +112,19 @@ func TestEachTransactionIsCommittedAndCountsWhenItHasArrived(t *testing.T) {
 		if len(b.sent) != 700 || r.Requests != 700 || r.Messages != r.Arrived || r.Messages > 700 || r.Messages < 350 || r.Bytes != 10*r.Messages {
 			t.Errorf("%d sent, %d answered, %d counted, %d arrived, %d bytes", len(b.sent), r.Requests, r.Messages, r.Arrived, r.Bytes)
 		}
+	}
+}
+
+// RocketMQ's broker answers one-way requests, too, that waited for too long.
+func TestAnAnswerToTheEndOfATransactionIsNoneToASend(t *testing.T) {
+	t.Parallel()
+	b, address := startWaiting(t)
+	b.mu.Lock()
+	b.busy = true
+	b.mu.Unlock()
+	r, err := Send(t.Context(), kindOptions(address, frame.JSON, Transactional))
+	if err != nil || r.Requests != 700 || r.Errors == 0 {
+		t.Fatalf("%d requests, %d errors, %v", r.Requests, r.Errors, err)
 	}
 }
 

@@ -220,6 +220,10 @@ func (s *sender) handle(f *frame.Frame, now time.Duration) error {
 	if err != nil {
 		return err
 	}
+	if opaque >= endingBase {
+		s.tally.refuse(code, f.Remark())
+		return nil
+	}
 	slot, sent, err := s.arrive(opaque)
 	if err != nil {
 		return err
