@@ -2,10 +2,13 @@ package baseline
 
 import (
 	"context"
+	"encoding/binary"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/netip"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -90,8 +93,15 @@ func (i *instance) wake(ctx context.Context) error {
 	if err := i.resume(); err != nil || i.members == nil {
 		return err
 	}
+	if err := sleep(ctx, electionTime); err != nil {
+		return err
+	}
 	return i.await(ctx, i.findLeader)
 }
+
+// electionTime is longer than a group that was stopped and goes on needs to find
+// out and to elect: who leads in the first moment may not a moment later.
+const electionTime = 3 * time.Second
 
 var errNoMaster = errors.New("the nameserver knows no master that takes messages")
 
@@ -108,8 +118,12 @@ func (i *instance) findLeader(ctx context.Context) error {
 	if err := load.CreateTopic(ctx, access.Client{}, address, probeTopic, 1); err != nil {
 		return err
 	}
-	if err := probe(ctx, address); err != nil {
+	storedBy, err := probe(ctx, address)
+	if err != nil {
 		return err
+	}
+	if storedBy != address {
+		return fmt.Errorf("%w: %s passes messages on to %s", errNoMaster, address, storedBy)
 	}
 	i.lead(address)
 	return nil
@@ -164,17 +178,42 @@ func askMaster(ctx context.Context, nameserver string) (string, error) {
 		return "", fmt.Errorf("%w: %w", errNoMaster, err)
 	}
 	for _, b := range route.Brokers {
-		if address := b.Addresses["0"]; address != "" {
-			return address, nil
+		if master := b.Addresses["0"]; master != "" && !standsIn(b.Addresses, master) {
+			return master, nil
 		}
 	}
 	return "", errNoMaster
 }
 
-// probe stores a message.
-func probe(ctx context.Context, address string) error {
-	_, err := call(ctx, address, &remoting.Request{Code: remoting.RequestSendMessageV2, Body: []byte("probe"),
+// standsIn reports whether a master in a route is a member that passes requests
+// on while there is none: it has its own number, too.
+func standsIn(addresses map[string]string, master string) bool {
+	for id, address := range addresses {
+		if id != "0" && address == master {
+			return true
+		}
+	}
+	return false
+}
+
+// probe stores a message, and returns the address of the broker that did. A
+// follower of Apogee passes it on.
+func probe(ctx context.Context, address string) (storedBy string, err error) {
+	reply, err := call(ctx, address, &remoting.Request{Code: remoting.RequestSendMessageV2, Body: []byte("probe"),
 		Header: fields("a", "baseline", "b", probeTopic, "c", "TBW102", "d", "1", "e", "0", "f", "0",
 			"g", strconv.FormatInt(time.Now().UnixMilli(), 10), "h", "0", "i", "", "j", "0", "k", "false", "m", "false")})
-	return err
+	if err != nil {
+		return "", err
+	}
+	return hostOf(reply.Text("msgId"))
+}
+
+// hostOf is the IPv4 address and port that a message id begins with.
+func hostOf(id string) (string, error) {
+	raw, err := hex.DecodeString(id)
+	if err != nil || len(raw) != 16 {
+		return "", fmt.Errorf("%w: a message has the id %q", errNoMaster, id)
+	}
+	port := binary.BigEndian.Uint32(raw[4:])
+	return netip.AddrPortFrom(netip.AddrFrom4([4]byte(raw)), uint16(port)).String(), nil
 }

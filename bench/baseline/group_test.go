@@ -66,6 +66,18 @@ func TestTheLoadGoesToTheLeaderOfAGroup(t *testing.T) {
 	}
 }
 
+func TestAMessageIDTellsWhoStoredIt(t *testing.T) {
+	t.Parallel()
+	if got, err := hostOf("7F00000100002A9F0000000000000123"); err != nil || got != "127.0.0.1:10911" {
+		t.Errorf("%q, %v", got, err)
+	}
+	for _, id := range []string{"", "7F0000010000", "not hexadecimal digits, and no id"} {
+		if got, err := hostOf(id); err == nil {
+			t.Errorf("%q is of %q", id, got)
+		}
+	}
+}
+
 func TestFoldersOfServersHaveNoCommas(t *testing.T) {
 	t.Parallel()
 	for _, name := range []string{RocketMQ, Gathered, Apogee, Other, DLedger, Group} {
