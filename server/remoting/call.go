@@ -21,6 +21,7 @@ var (
 type pendingCall struct {
 	done     func(*Command, error)
 	expires  bool // by sweepCalls, not by a context
+	encoded  bool // nobody reads the request any more
 	age      int  // sweeps that it has seen
 	patience int  // sweeps that it may see; 0 for as many as others
 }
@@ -54,6 +55,17 @@ func (t *calls) add(call pendingCall) (int32, error) {
 	return t.opaque, nil
 }
 
+// settle says that a call's request is encoded: from then on its callback may
+// change or reuse what it was encoded from, so it must not time out before.
+func (t *calls) settle(opaque int32) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if call, waits := t.waiting[opaque]; waits {
+		call.encoded = true
+		t.waiting[opaque] = call
+	}
+}
+
 // take ends a call: whoever gets it owes its callback, or has the right to
 // drop it. It frees the slot.
 func (t *calls) take(opaque int32) (func(*Command, error), bool) {
@@ -83,6 +95,9 @@ func (c *Conn) start(r outgoing, s Serialization, call pendingCall, b *Batch) (i
 			return 0, err
 		}
 		return opaque, nil // the connection has failed meanwhile and done was called
+	}
+	if call.expires {
+		c.calls.settle(opaque)
 	}
 	if flush {
 		c.flushRequest(b)
@@ -212,7 +227,7 @@ func (c *Conn) sweepCalls(limit int) {
 	var late map[int32]pendingCall
 	c.calls.mu.Lock()
 	for opaque, call := range c.calls.waiting {
-		if !call.expires {
+		if !call.expires || !call.encoded {
 			continue
 		}
 		call.age++
