@@ -185,6 +185,10 @@ func (j *joining) readAll(ctx context.Context) error {
 		}
 		j.result.Stored += n
 	}
+	// The node has the whole log; what is read from it must be applied as well.
+	if err := j.cluster.Compare(ctx); err != nil {
+		return err
+	}
 	for _, n := range j.cluster.Nodes() {
 		if n != j.node {
 			if err := n.Kill(); err != nil {
