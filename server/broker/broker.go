@@ -193,7 +193,7 @@ func New(c Config, d Dependencies) (*Broker, error) {
 func (b *Broker) Lead() {
 	b.settlement.Reset()
 	b.locks.resume()
-	b.puller.suggested.Store(masterID)
+	b.puller.suggested.Store(remoting.MasterID)
 }
 
 // Follow ends what Lead began: leases are another's to renew. Consumers that

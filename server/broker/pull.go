@@ -14,9 +14,6 @@ import (
 	"github.com/apogeemq/apogee/server/remoting"
 )
 
-// masterID is the broker id of the one that leads.
-const masterID = 0
-
 // Values of forbiddenType in a refused pull.
 const (
 	forbiddenByBroker       = 1
@@ -53,11 +50,11 @@ type puller struct {
 	broker    *Broker
 	pool      sync.Pool // of *pullRequest
 	selectors selectors
-	suggested atomic.Int64 // id of the broker to pull from next; masterID where this one leads or is alone
+	suggested atomic.Int64 // id of the broker to pull from next; remoting.MasterID where this one leads or is alone
 }
 
 // follows reports whether another node of the group may have more than this one.
-func (p *puller) follows() bool { return p.suggested.Load() != masterID }
+func (p *puller) follows() bool { return p.suggested.Load() != remoting.MasterID }
 
 func (p *puller) take() *pullRequest {
 	if r, ok := p.pool.Get().(*pullRequest); ok {

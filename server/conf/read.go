@@ -8,6 +8,10 @@ import (
 	"github.com/magiconair/properties"
 )
 
+// NameserversVariable is the environment variable by which RocketMQ's brokers,
+// tools and clients learn the nameservers' addresses.
+const NameserversVariable = "NAMESRV_ADDR"
+
 // BytesMax bounds a file.
 const BytesMax = 1 << 20
 

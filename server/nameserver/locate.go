@@ -102,7 +102,7 @@ func readMaster(s *scanner) (address string) {
 			return
 		}
 		s.object(func(id string) {
-			if a := s.text(); id == strconv.Itoa(masterID) {
+			if a := s.text(); id == strconv.Itoa(remoting.MasterID) {
 				address = a
 			}
 		})

@@ -3,6 +3,8 @@ package nameserver
 import (
 	"maps"
 	"slices"
+
+	"github.com/apogeemq/apogee/server/remoting"
 )
 
 // appendRoute writes a topic's TopicRouteData in a dialect, false when nobody
@@ -45,7 +47,7 @@ func (t *table) appendRoute(dst []byte, topic, order string, d dialect) ([]byte,
 // later; so the first broker that passes requests on to the next master is
 // given as the master meanwhile.
 func (t *table) clientAddresses(b *brokerData) map[int64]string {
-	if _, led := b.addresses[masterID]; led {
+	if _, led := b.addresses[remoting.MasterID]; led {
 		return b.addresses
 	}
 	for _, id := range slices.Sorted(maps.Keys(b.addresses)) {
@@ -54,7 +56,7 @@ func (t *table) clientAddresses(b *brokerData) map[int64]string {
 			continue
 		}
 		all := maps.Clone(b.addresses)
-		all[masterID] = b.addresses[id]
+		all[remoting.MasterID] = b.addresses[id]
 		return all
 	}
 	return b.addresses

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"sync"
+
+	"github.com/apogeemq/apogee/server/remoting"
 )
 
 // Bits of a topic's permission, as in RocketMQ's PermName.
@@ -14,9 +16,6 @@ const (
 	permissionWrite = 2
 	permissionRead  = 4
 )
-
-// masterID is the broker id of the one that takes writes.
-const masterID = 0
 
 // connection is what the table knows of a broker's connection: remoting.Conn.
 type connection interface {
@@ -57,10 +56,10 @@ type brokerData struct {
 	actingMaster        bool
 }
 
-// lowestID is the smallest broker id, masterID when there is none.
+// lowestID is the smallest broker id, remoting.MasterID when there is none.
 func (b *brokerData) lowestID() int64 {
 	if len(b.addresses) == 0 {
-		return masterID
+		return remoting.MasterID
 	}
 	return slices.Min(slices.Collect(maps.Keys(b.addresses)))
 }
@@ -158,7 +157,7 @@ func (t *table) register(a announcement) (masterOf, error) {
 // noteTerm remembers the term of a master, for one that comes back later and
 // asks whether it still is one. What is remembered is bounded as brokers are.
 func (t *table) noteTerm(a announcement) {
-	if a.brokerID != masterID || a.version.StateVersion <= t.terms[a.brokerName] {
+	if a.brokerID != remoting.MasterID || a.version.StateVersion <= t.terms[a.brokerName] {
 		return
 	}
 	if len(t.terms) >= t.limits.Brokers {
@@ -174,7 +173,7 @@ func (t *table) masterNow(cluster, brokerName string) (m masterOf, term int64) {
 	defer t.mu.RUnlock()
 	term = t.terms[brokerName]
 	if b := t.brokers[brokerName]; b != nil {
-		m.address = b.addresses[masterID]
+		m.address = b.addresses[remoting.MasterID]
 	}
 	if live := t.live[endpoint{cluster, m.address}]; live != nil {
 		m.haAddress = live.haAddress
@@ -217,7 +216,7 @@ func (t *table) admit(b *brokerData, a announcement) error {
 // takeTopics stores the topics that are new or changed. Only the master tells
 // about topics, or the first slave while there is none.
 func (t *table) takeTopics(b *brokerData, a announcement, first bool) {
-	leads := a.brokerID == masterID
+	leads := a.brokerID == remoting.MasterID
 	stands := !leads && a.knowsActing && a.brokerID == b.lowestID()
 	if !leads && !stands {
 		return
@@ -245,8 +244,8 @@ func (t *table) takeTopics(b *brokerData, a announcement, first bool) {
 
 // master tells a slave where its master is.
 func (t *table) master(b *brokerData, a announcement) masterOf {
-	address, ok := b.addresses[masterID]
-	if a.brokerID == masterID || !ok {
+	address, ok := b.addresses[remoting.MasterID]
+	if a.brokerID == remoting.MasterID || !ok {
 		return masterOf{}
 	}
 	m := t.live[endpoint{a.cluster, address}]
@@ -274,7 +273,7 @@ func (t *table) removeLocked(id identity) {
 	}
 	maps.DeleteFunc(b.addresses, func(_ int64, address string) bool { return address == id.address })
 	if len(b.addresses) > 0 {
-		if b.actingMaster && b.lowestID() != masterID {
+		if b.actingMaster && b.lowestID() != remoting.MasterID {
 			t.changePermissionLocked(b.name, func(p int32) int32 { return p &^ permissionWrite })
 		}
 		return

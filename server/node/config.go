@@ -190,7 +190,7 @@ func (c *Config) check() []error {
 	switch {
 	case !c.runsBroker() || c.NameserverEmbedded || len(c.Nameservers) > 0:
 	case c.role == BrokerRole:
-		refuse("namesrvAddr is missing: no client would find this broker; set namesrvAddr=host:port or the environment variable %s", nameserversVariable)
+		refuse("namesrvAddr is missing: no client would find this broker; set namesrvAddr=host:port or the environment variable %s", conf.NameserversVariable)
 	default:
 		refuse("namesrvEnable=false without namesrvAddr: no client would find this broker; set namesrvAddr=host:port")
 	}

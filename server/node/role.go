@@ -21,10 +21,6 @@ const (
 // Roles are all roles.
 func Roles() []Role { return []Role{ServerRole, BrokerRole, NameserverRole} }
 
-// nameserversVariable is the environment variable by which RocketMQ's brokers
-// and tools learn the nameservers' addresses.
-const nameserversVariable = "NAMESRV_ADDR"
-
 // notOfBroker are the keys about the nameserver inside the process.
 var notOfBroker = append([]string{"namesrvEnable", "namesrvListenPort"}, onlyOfNameserver...)
 
@@ -59,7 +55,7 @@ func (r Role) settings() []setting {
 		for i := range kept {
 			if kept[i].Name == "namesrvAddr" {
 				kept[i].Doc = "Nameservers to register at, with `;` between them. One is needed."
-				kept[i].Fallback = os.Getenv(nameserversVariable)
+				kept[i].Fallback = os.Getenv(conf.NameserversVariable)
 			}
 		}
 		return kept

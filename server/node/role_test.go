@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/apogeemq/apogee/server/conf"
 	"github.com/apogeemq/apogee/server/remoting"
 )
 
@@ -47,11 +48,11 @@ func TestAnOperatorsFileLosesOnlyWhatHasNoMeaningHere(t *testing.T) {
 }
 
 func TestABrokerAloneNeedsANameserver(t *testing.T) {
-	t.Setenv(nameserversVariable, "")
+	t.Setenv(conf.NameserversVariable, "")
 	if _, err := LoadRole(BrokerRole, stockFile("broker.conf"), nil); err == nil || !strings.Contains(err.Error(), "namesrvAddr is missing") {
 		t.Errorf("without: %v", err)
 	}
-	t.Setenv(nameserversVariable, "10.0.0.9:9876;10.0.0.8:9876")
+	t.Setenv(conf.NameserversVariable, "10.0.0.9:9876;10.0.0.8:9876")
 	c, err := LoadRole(BrokerRole, stockFile("broker.conf"), nil)
 	if err != nil || !slices.Equal(c.Nameservers, []string{"10.0.0.9:9876", "10.0.0.8:9876"}) {
 		t.Errorf("from the environment: %q, %v", c.Nameservers, err)

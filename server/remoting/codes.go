@@ -1,5 +1,8 @@
 package remoting
 
+// MasterID is the broker id of the one that takes writes.
+const MasterID = 0
+
 // Request codes, as in RocketMQ's RequestCode. Producer, consumer and
 // administration requests to a broker.
 const (

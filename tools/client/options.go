@@ -12,13 +12,13 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/apogeemq/apogee/server/access"
+	"github.com/apogeemq/apogee/server/conf"
 	"github.com/apogeemq/apogee/server/remoting"
 )
 
 const (
-	defaultNameserver   = "127.0.0.1:9876"
-	nameserversVariable = "NAMESRV_ADDR"
-	defaultTimeout      = 5 * time.Second
+	defaultNameserver = "127.0.0.1:9876"
+	defaultTimeout    = 5 * time.Second
 )
 
 // Options say whom to reach and how.
@@ -32,7 +32,7 @@ type Options struct {
 // AddFlags adds the flags of all options to a command and those below it.
 func (o *Options) AddFlags(cmd *cobra.Command) {
 	f := cmd.PersistentFlags()
-	f.StringVarP(&o.Nameservers, "namesrv", "n", "", "nameservers, `host:port;…` (default $"+nameserversVariable+", else "+defaultNameserver+")")
+	f.StringVarP(&o.Nameservers, "namesrv", "n", "", "nameservers, `host:port;…` (default $"+conf.NameserversVariable+", else "+defaultNameserver+")")
 	f.StringVarP(&o.Broker, "broker", "b", "", "ask only the broker at `host:port`, without a nameserver")
 	f.DurationVar(&o.Timeout, "timeout", defaultTimeout, "longest wait for an answer")
 	o.ClientOptions.AddFlags(f)
@@ -73,7 +73,7 @@ func (o *Options) nameservers() string {
 	if o.Nameservers != "" {
 		return o.Nameservers
 	}
-	if given := os.Getenv(nameserversVariable); given != "" {
+	if given := os.Getenv(conf.NameserversVariable); given != "" {
 		return given
 	}
 	return defaultNameserver

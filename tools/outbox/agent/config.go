@@ -39,8 +39,6 @@ type Config struct {
 // setting is one key.
 type setting = conf.Setting[Config]
 
-const nameserversVariable = "NAMESRV_ADDR"
-
 // settings is every key there is, in the order of the documentation.
 var settings = []setting{
 	conf.Of("namesrvAddr", "", "host:port, with ; between several", "The cluster's nameservers. Without it the environment variable NAMESRV_ADDR counts.", setNameservers),
@@ -103,7 +101,7 @@ func Load(path string, pairs []string) (Config, error) {
 		return Config{}, err
 	}
 	if values["namesrvAddr"] == "" {
-		values["namesrvAddr"] = os.Getenv(nameserversVariable)
+		values["namesrvAddr"] = os.Getenv(conf.NameserversVariable)
 	}
 	var c Config
 	wrong := conf.Apply(&c, settings, values)

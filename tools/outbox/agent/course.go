@@ -207,8 +207,10 @@ func (c *course) sendPermitted() {
 		if p.offset-p.peers > c.window[0].offset {
 			return // it waits for others
 		}
-		if c.flying > 0 && c.batch.begins(c.window[i:]) {
-			return // and those behind it go with it
+		if c.flying > 0 {
+			if _, _, together := c.batch.begins(c.window[i:]); together {
+				return // and those behind it go with it
+			}
 		}
 		if p.flying || p.delivered || p.reason != "" {
 			continue

@@ -88,13 +88,14 @@ func batchFields(code int32) []string {
 	return shortSendNames
 }
 
-// begins reports whether the first two of a window can go together.
-func (b *batch) begins(window []*parcel) bool {
+// begins reports whether the first two of a window can go together, and where
+// to. Routes change at any time, so what it found is what counts.
+func (b *batch) begins(window []*parcel) (t target, queue int32, ok bool) {
 	if len(window) < 2 || !window[0].fits(window[1]) {
-		return false
+		return target{}, 0, false
 	}
-	t, _, ok := b.course.place(window[0])
-	return ok && t.upstream.gathers.Load()
+	t, queue, ok = b.course.place(window[0])
+	return t, queue, ok && t.upstream.gathers.Load()
 }
 
 // fits reports whether the next entry can be sent together with this one.
@@ -105,12 +106,9 @@ func (p *parcel) fits(next *parcel) bool {
 // sendBatch sends the first entries together, and reports whether that is done.
 // Nothing of the stream is in flight.
 func (c *course) sendBatch() bool {
-	if !c.batch.begins(c.window) {
-		return false
-	}
-	t, queue, ok := c.place(c.window[0])
+	t, queue, ok := c.batch.begins(c.window)
 	if !ok {
-		return false // the route has changed just now
+		return false
 	}
 	conn := t.upstream.connection()
 	if conn == nil {
