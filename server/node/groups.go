@@ -39,9 +39,8 @@ const (
 
 // readGroupStates is empty where there is no file.
 func readGroupStates(dir string) (groupStates, error) {
-	states := groupStates{}
 	if !exists(filepath.Join(dir, groupStatesName)) {
-		return states, nil
+		return groupStates{}, nil
 	}
 	d, err := disk.OpenPosix(dir)
 	if err != nil {
@@ -51,14 +50,32 @@ func readGroupStates(dir string) (groupStates, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read the groups of the cluster: %w", err)
 	}
-	for line := range strings.Lines(string(text)) {
+	states, err := parseGroupStates(string(text))
+	if err != nil {
+		return nil, fmt.Errorf("read %s: %w", filepath.Join(dir, groupStatesName), err)
+	}
+	return states, nil
+}
+
+func parseGroupStates(text string) (groupStates, error) {
+	states := groupStates{}
+	for line := range strings.Lines(text) {
 		name, state, _ := strings.Cut(strings.TrimSpace(line), "=")
 		if err := checkGroupState(name, groupState(state)); err != nil {
-			return nil, fmt.Errorf("read %s: %w", filepath.Join(dir, groupStatesName), err)
+			return nil, err
 		}
 		states[name] = groupState(state)
 	}
 	return states, nil
+}
+
+// text is what the file holds.
+func (g groupStates) text() string {
+	var text strings.Builder
+	for _, name := range slices.Sorted(maps.Keys(g)) {
+		fmt.Fprintf(&text, "%s=%s\n", name, g[name])
+	}
+	return text.String()
 }
 
 func checkGroupState(name string, state groupState) error {
@@ -83,11 +100,7 @@ func (g groupStates) write(dir string) error {
 	if err != nil {
 		return err
 	}
-	var text strings.Builder
-	for _, name := range slices.Sorted(maps.Keys(g)) {
-		fmt.Fprintf(&text, "%s=%s\n", name, g[name])
-	}
-	return disk.WriteWhole(d, groupStatesName, []byte(text.String()))
+	return disk.WriteWhole(d, groupStatesName, []byte(g.text()))
 }
 
 // groups are the configurations of a cluster's groups that the process runs.

@@ -3,6 +3,7 @@ package node
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -120,4 +121,33 @@ func TestTheStatesOfGroupsAreReadAsTheyWereWritten(t *testing.T) {
 			t.Errorf("%q: %v", wrong, err)
 		}
 	}
+}
+
+// FuzzGroupStates: whatever the file holds becomes states that a node can run
+// and write again, or an error.
+func FuzzGroupStates(f *testing.F) {
+	f.Add((groupStates{"n3": groupDrained, "n10": groupOpen, "n0": groupRemoved}).text())
+	f.Add("")
+	f.Add("n3=open")
+	f.Add(" n3=open \r\nn3=removed\n")
+	f.Add("n3=open\n\n")
+	f.Add("n99999=open\n")
+	f.Fuzz(func(t *testing.T, text string) {
+		states, err := parseGroupStates(text)
+		if err != nil {
+			return
+		}
+		if len(states) > strings.Count(text, "=") {
+			t.Fatalf("%q names %d groups", text, len(states))
+		}
+		for name, state := range states {
+			if err := checkGroupState(name, state); err != nil || shardNumber(name) < 0 {
+				t.Fatalf("%q is read as group %q, state %q, number %d: %v", text, name, state, shardNumber(name), err)
+			}
+		}
+		again, err := parseGroupStates(states.text())
+		if err != nil || !maps.Equal(again, states) {
+			t.Fatalf("%v is written as %q and read as %v, %v", states, states.text(), again, err)
+		}
+	})
 }
