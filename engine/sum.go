@@ -19,7 +19,7 @@ var ErrPassed = errors.New("the projections have passed it")
 type Sum struct {
 	Index event.Index
 	Chain uint32 // checksum of the frame: equal where the logs are, up to here
-	// Parts are the projections. Of messages that wait only their number counts.
+	// Parts are the projections.
 	Parts []PartSum
 }
 
@@ -116,6 +116,6 @@ func (e *Engine) sumNow() (Sum, error) {
 		s.Parts = append(s.Parts, PartSum{Name: p.Name(), Sum: fmt.Sprintf("%x", h.Sum(nil)[:partSumBytes])})
 	}
 	waits := e.waits.Counts()
-	s.Parts = append(s.Parts, PartSum{Name: "waiting", Sum: fmt.Sprintf("%d.%d", waits.Delayed, waits.Half)})
+	s.Parts = append(s.Parts, PartSum{Name: "waiting", Sum: fmt.Sprintf("%d.%d.%016x", waits.Delayed, waits.Half, waits.Sum)})
 	return s, nil
 }

@@ -3,11 +3,12 @@ package pending
 import (
 	"encoding/binary"
 	"fmt"
+	"math/bits"
 
 	"github.com/apogeemq/apogee/engine/event"
 )
 
-const format = 2
+const format = 3
 
 // Prefixes of keys.
 const (
@@ -24,7 +25,7 @@ const (
 	handleBytesChanged = handleBytes + 4 + 8 + 8
 	dueBytes           = 4
 	dueBytesChanged    = dueBytes + 4 + 8
-	placeBytes         = 56
+	placeBytes         = 64
 )
 
 var order = binary.BigEndian
@@ -37,6 +38,20 @@ type Entry struct {
 	Location event.Position // of its newest copy: Handle, unless it was moved
 	Bytes    uint32         // encoded length of that
 	Asked    uint32         // how often its producers were asked for the outcome
+}
+
+// Sum stands for the entry in the sum of all that wait. It takes some
+// nanoseconds, and stays the same for good: sums are kept and compared.
+func (e *Entry) Sum() uint64 {
+	began := fold(uint64(e.Handle)^0x9e3779b97f4a7c15, uint64(e.Due)^0xc2b2ae3d27d4eb4f)
+	stands := fold(uint64(e.Location)^0xa0761d6478bd642f, uint64(e.Asked)<<32|uint64(e.Bytes)^0xe7037ed1)
+	return fold(began^0x8ebc6af09c88c6e3, stands^uint64(e.Kind))
+}
+
+// fold mixes two numbers: each bit of the product depends on most of theirs.
+func fold(a, b uint64) uint64 {
+	high, low := bits.Mul64(a, b)
+	return high ^ low
 }
 
 // item is an entry with the position of the event that changed it last, 0 when
@@ -112,8 +127,13 @@ type Place struct {
 	Position event.Position // after it
 }
 
-// Counts is how many events wait.
-type Counts struct{ Delayed, Half int64 }
+// Counts is how many events wait, and with Sum also which.
+type Counts struct {
+	Delayed, Half int64
+	// Sum is that of all entries' sums, so it doesn't depend on their order, nor on
+	// what else has waited before: as many entries that aren't the same have another.
+	Sum uint64
+}
 
 func (c *Counts) of(kind event.Kind) *int64 {
 	if kind == event.KindHalf {
@@ -122,14 +142,23 @@ func (c *Counts) of(kind event.Kind) *int64 {
 	return &c.Delayed
 }
 
-func (c *Counts) add(kind event.Kind, n int64) { *c.of(kind) += n }
+func (c *Counts) add(e *Entry) {
+	*c.of(e.Kind)++
+	c.Sum += e.Sum()
+}
+
+func (c *Counts) remove(e *Entry) {
+	*c.of(e.Kind)--
+	c.Sum -= e.Sum()
+}
 
 func appendPlace(dst []byte, id event.LogID, p Place, c Counts) []byte {
 	dst = append(order.AppendUint32(dst, format), id[:]...)
 	dst = order.AppendUint64(dst, uint64(p.Index))
 	dst = order.AppendUint32(dst, p.Chain)
 	dst = order.AppendUint64(dst, uint64(p.Position))
-	return order.AppendUint64(order.AppendUint64(dst, uint64(c.Delayed)), uint64(c.Half))
+	dst = order.AppendUint64(order.AppendUint64(dst, uint64(c.Delayed)), uint64(c.Half))
+	return order.AppendUint64(dst, c.Sum)
 }
 
 // decodePlace reports false for a table of another log or format.
@@ -138,5 +167,5 @@ func decodePlace(b []byte, id event.LogID) (p Place, c Counts, ok bool) {
 		return p, c, false
 	}
 	p = Place{Index: event.Index(order.Uint64(b[20:])), Chain: order.Uint32(b[28:]), Position: event.Position(order.Uint64(b[32:]))}
-	return p, Counts{Delayed: int64(order.Uint64(b[40:])), Half: int64(order.Uint64(b[48:]))}, true
+	return p, Counts{Delayed: int64(order.Uint64(b[40:])), Half: int64(order.Uint64(b[48:])), Sum: order.Uint64(b[56:])}, true
 }

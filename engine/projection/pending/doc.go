@@ -45,10 +45,13 @@
 //	'l' location(8)                handle(8); only of what was moved
 //	'p'                            format(4) log id(16) frame(8) header checksum
 //	                               of the frame(4) position after it(8)
-//	                               delayed(8) half(8), both in the store
+//	                               delayed(8) half(8) sum(8), of what is in
+//	                               the store
 //
 // due is offset by 1<<63, so that it sorts as a signed number. location is the
 // position of the newest copy, bytes its encoded length, asked how often
 // producers were asked for the outcome, as of the position of the event that
-// changed the entry last.
+// changed the entry last. sum adds up a number of 64 bits for each entry, made of
+// all that an Entry says: replicas compare it. A table of another format is removed
+// and made anew from the log.
 package pending

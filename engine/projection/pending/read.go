@@ -10,7 +10,7 @@ import (
 // Readers look into memory first and then into the store: what goes from one
 // into the other meanwhile is seen twice, and never missed.
 
-// Counts is how many events wait, as of the last commit.
+// Counts is how many events wait, and which, as of the last commit.
 func (t *Table) Counts() Counts {
 	t.mu.Lock()
 	defer t.mu.Unlock()

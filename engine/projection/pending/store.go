@@ -188,7 +188,7 @@ func (s *store) read(key []byte, decode func([]byte) error) (bool, error) {
 // put adds an entry to the batch. Changes of a batch have no errors.
 func (s *store) put(i *item) {
 	s.changed[i.Handle] = struct{}{}
-	s.counts.add(i.Kind, 1)
+	s.counts.add(&i.Entry)
 	s.key, s.value = handleKey(s.key[:0], i.Handle), i.appendHandleValue(s.value[:0])
 	_ = s.batch.Set(s.key, s.value, nil)
 	s.key, s.value = dueKey(s.key[:0], i.Kind, i.Due, i.Handle), i.appendDueValue(s.value[:0])
@@ -204,7 +204,7 @@ func (s *store) put(i *item) {
 // remove takes an entry out with the batch.
 func (s *store) remove(i *item) {
 	s.changed[i.Handle] = struct{}{}
-	s.counts.add(i.Kind, -1)
+	s.counts.remove(&i.Entry)
 	s.key = handleKey(s.key[:0], i.Handle)
 	_ = s.batch.Delete(s.key, nil)
 	s.key = dueKey(s.key[:0], i.Kind, i.Due, i.Handle)

@@ -217,7 +217,7 @@ func (t *Table) carryOut(c *change) error {
 	}
 	switch {
 	case c.does == ends && found && isYoung:
-		t.endYoung(number)
+		t.endYoung(number, &old)
 	case c.does == ends && found:
 		t.endOld(&old)
 	case c.does == moves && !found: // where it began is trimmed
@@ -245,14 +245,14 @@ func (t *Table) begin(i *item) {
 	if isYoung {
 		t.young.begin(&i.Entry, t.at)
 	}
-	t.counts.add(i.Kind, 1)
+	t.counts.add(&i.Entry)
 	t.note(i)
 }
 
-func (t *Table) endYoung(number uint64) {
+func (t *Table) endYoung(number uint64, i *item) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.counts.add(t.young.entries.at(number).kind, -1)
+	t.counts.remove(&i.Entry)
 	t.young.end(number)
 }
 
@@ -260,7 +260,7 @@ func (t *Table) endOld(i *item) {
 	t.store.remove(i)
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.counts.add(i.Kind, -1)
+	t.counts.remove(&i.Entry)
 }
 
 func (t *Table) renew(old, renewed *item, number uint64, isYoung bool) {
@@ -273,8 +273,8 @@ func (t *Table) renew(old, renewed *item, number uint64, isYoung bool) {
 	if isYoung {
 		t.young.change(number, renewed)
 	}
-	t.counts.add(old.Kind, -1)
-	t.counts.add(renewed.Kind, 1)
+	t.counts.remove(&old.Entry)
+	t.counts.add(&renewed.Entry)
 	t.note(renewed)
 }
 

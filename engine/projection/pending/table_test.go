@@ -121,6 +121,7 @@ func check(t *testing.T, table *pending.Table, m model) {
 		} else {
 			counts.Delayed++
 		}
+		counts.Sum += e.Sum()
 		if one, found, err := table.Get(e.Handle); err != nil || !found || one != e {
 			t.Fatalf("handle %d: %v, %v, %v, expected %v", e.Handle, one, found, err, e)
 		}
@@ -245,6 +246,37 @@ func TestTheTableIsTheFoldOfTheLog(t *testing.T) {
 		if err := table.Close(); err != nil {
 			t.Fatal(err)
 		}
+	}
+}
+
+// TestAsManyEntriesThatAreNotTheSameHaveAnotherSum changes one thing at a time.
+func TestAsManyEntriesThatAreNotTheSameHaveAnotherSum(t *testing.T) {
+	t.Parallel()
+	one := pending.Entry{Handle: 1 << 40, Kind: event.KindHalf, Due: 1_700_000_000_000, Location: 1 << 40, Bytes: 200}
+	known := map[uint64]string{one.Sum(): "as it was"}
+	for what, change := range map[string]func(*pending.Entry){
+		"another event":   func(e *pending.Entry) { e.Handle++ },
+		"another kind":    func(e *pending.Entry) { e.Kind = event.KindDelayed },
+		"another time":    func(e *pending.Entry) { e.Due++ },
+		"another place":   func(e *pending.Entry) { e.Location++ },
+		"other bytes":     func(e *pending.Entry) { e.Bytes++ },
+		"asked once more": func(e *pending.Entry) { e.Asked++ },
+		"no time":         func(e *pending.Entry) { e.Due = 0 },
+	} {
+		e := one
+		change(&e)
+		if other, is := known[e.Sum()]; is {
+			t.Errorf("an entry with %s has the sum of that with %s", what, other)
+		}
+		known[e.Sum()] = what
+	}
+	// Two that have changed places: the sum is not that of their fields.
+	a, b := one, one
+	a.Handle, a.Location, b.Due = 1, 1, 0
+	c, d := a, b
+	c.Due, d.Due = b.Due, a.Due
+	if a.Sum()+b.Sum() == c.Sum()+d.Sum() {
+		t.Error("two entries that have exchanged their times have the same sum")
 	}
 }
 
