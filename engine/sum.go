@@ -5,6 +5,8 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 
 	"github.com/apogeemq/apogee/engine/event"
 )
@@ -12,6 +14,13 @@ import (
 // ErrPassed is returned for the sum of a state that the projections have gone on
 // from.
 var ErrPassed = errors.New("the projections have passed it")
+
+// SumVersion is how sums are made. It grows when a projection writes its checkpoint
+// in another way, or a part is added: sums of two versions can't be compared.
+const SumVersion = 1
+
+// LogPart is what Differing calls the log itself.
+const LogPart = "log"
 
 // Sum stands for what the projections have made of the log up to a frame. Copies
 // of one log have equal sums after the same frame, however their projections came
@@ -27,6 +36,26 @@ type Sum struct {
 type PartSum struct {
 	Name string
 	Sum  string // hexadecimal
+}
+
+// Differing names the parts that are not the same in another sum of the same frame;
+// LogPart alone where the logs aren't, as what was made of them can't be then.
+func (s *Sum) Differing(other *Sum) []string {
+	if s.Chain != other.Chain {
+		return []string{LogPart}
+	}
+	sums := map[string]string{}
+	for _, p := range s.Parts {
+		sums[p.Name] = p.Sum
+	}
+	var names []string
+	for _, p := range other.Parts {
+		if sums[p.Name] != p.Sum {
+			names = append(names, p.Name)
+		}
+		delete(sums, p.Name)
+	}
+	return append(names, slices.Sorted(maps.Keys(sums))...)
 }
 
 // partSumBytes of a SHA-256 are kept.

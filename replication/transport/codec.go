@@ -20,6 +20,7 @@ const (
 	kindTermAt
 	kindFrames
 	kindStanding
+	kindState
 
 	kindResponse kind = 0x80 // set in responses
 )

@@ -46,15 +46,23 @@
 //
 // # Questions
 //
-// Two kinds of request are not Raft's, and are answered beside it: where a node
-// stands, and frames of its log, whole, for a peer that has them damaged. An answer
-// begins as a response does: the error text, then
+// Three kinds of request are not Raft's, and are answered beside it: where a node
+// stands; frames of its log, whole, for a peer that has them damaged; and the sum of
+// what it has made of its log up to a frame, for the leader that compares them. An
+// answer begins as a response does: the error text, then
 //
-//	standing  term 8, term of its last entry 8, its index 8, leads 1, lost 1
+//	standing  term 8, term of its last entry 8, its index 8, leads 1, lost 1, full 1
 //	frames    count 4, then for each its length 4 and its bytes
+//	state     version 4, index 8, checksum of that frame 4, count 4, then for each
+//	          part the length of its name 4, the name, the length of its sum 4, the
+//	          sum
 //
 // The request for frames has the index of the first 8 and of the last 8; the answer
-// may have the first of them only.
+// may have the first of them only. The request for a state has the index 8, 0 for
+// the frame that the node has come to. The node waits for that frame some seconds;
+// where it has gone on already, or doesn't come there, the answer is an error. What
+// follows the version is for askers that sum up in the same way (engine.SumVersion);
+// others pass it over. A node that is older than the question ends the connection.
 //
 // Heartbeats have a connection of their own and don't wait for the disk on
 // either side. While the log's flush hangs nothing is sent, so that the others

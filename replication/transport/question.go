@@ -48,8 +48,11 @@ const framesMax = 1024
 
 // tell answers what is not Raft's to answer.
 func (t *Transport) tell(c *conn, k kind, body []byte) error {
-	if k == kindTermAt {
+	switch k {
+	case kindTermAt:
 		return t.tellTerm(c, body)
+	case kindState:
+		return t.tellState(c, body)
 	}
 	d := &decoder{left: body}
 	if k == kindStanding {

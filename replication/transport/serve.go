@@ -41,7 +41,7 @@ func (t *Transport) serve(c *conn, peer Hello) {
 			return
 		}
 		k := kind(body[0])
-		if k == kindTermAt || k == kindFrames || k == kindStanding {
+		if k == kindTermAt || k == kindFrames || k == kindStanding || k == kindState {
 			if t.tell(c, k, body[1:]) != nil {
 				return
 			}

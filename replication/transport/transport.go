@@ -65,6 +65,9 @@ type Config struct {
 	CopyFrame func(index uint64, dst []byte) ([]byte, error)
 	// Standing says where the node is; nil: nowhere.
 	Standing func() Standing
+	// State sums up the node's state after a frame, and waits for it until the
+	// context ends; nil: it tells none.
+	State func(context.Context, event.Index) (State, error)
 	// RPCTimeout bounds requests that carry no entries, EntriesTimeout those
 	// that do.
 	RPCTimeout, EntriesTimeout time.Duration
