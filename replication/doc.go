@@ -111,6 +111,17 @@
 // segment asks the other voters and hands over to one that has (leaveFull). Term
 // and vote need no space. A failed write or sync ends the process.
 //
+// # Comparing states
+//
+// What replicas make of one log is the same, or one of them would answer clients in
+// another way after the next failure. So a leader holds the states of all others
+// against its own (comparing), as engine.Sum has them, after a frame that all come
+// to, once a minute where the log has grown. A difference is told: in the text log,
+// in metrics, in what the node says of its health. It stops nobody.
+//
+// It is by time and not when the engine writes a checkpoint: under load that is
+// every few seconds, on a quiet node not for days.
+//
 // # Damage and loss
 //
 // The log of each node is repaired from those of the others (copies): a frame that
@@ -134,6 +145,7 @@
 //	hear         (Group) ends batches that Raft refuses
 //	follow       (Group) keeps the role, completes what is late
 //	recover      (Group) ends a loss, and then itself
+//	compare      (Group) on the leader: holds the states of the others against its own
 //	leaveFull    (Group) hands leadership over when the disk is full
 //	repair       (Group) reads what a peer has asked for and could not be read
 //	join         (Group) a slave that nobody leads knocks at its master

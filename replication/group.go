@@ -33,6 +33,9 @@ type Times struct {
 	// Rounds bounds a request to a peer that carries no entries; 0 means twice
 	// Heartbeat. Entries bounds those that do; 0 means ten seconds.
 	Rounds, Entries time.Duration
+	// Compare is the time between two comparisons of what the members have made of
+	// the log; 0 means one minute.
+	Compare time.Duration
 }
 
 func (t Times) withDefaults() Times {
@@ -46,6 +49,7 @@ func (t Times) withDefaults() Times {
 	set(&t.FlushStall, time.Second)
 	set(&t.Rounds, 2*t.Heartbeat)
 	set(&t.Entries, 10*time.Second)
+	set(&t.Compare, comparePeriod)
 	return t
 }
 
@@ -116,6 +120,7 @@ type Group struct {
 	copies      *copies
 	unread      chan event.Index // a peer has asked for this frame, and it, or one on the way to it, is damaged
 	standing    *standing
+	comparing   *comparing
 
 	slaves       slaveWatch
 	joining      sync.Mutex    // held while a slave is added
@@ -170,7 +175,7 @@ func OpenGroup(ctx context.Context, o GroupOptions) (*Group, commitlog.Recovery,
 	}
 	g.roles.changed = make(chan struct{}, 1)
 	g.unread = make(chan event.Index, 1)
-	g.copies, g.standing = newCopies(&g.options), &standing{group: g}
+	g.copies, g.standing, g.comparing = newCopies(&g.options), &standing{group: g}, newComparing(g)
 	q := &inquiry{ctx: ctx, options: &g.options, text: o.Log}
 	recovery, err := g.openEngine(creation, q.admit)
 	if err != nil {
@@ -185,6 +190,7 @@ func OpenGroup(ctx context.Context, o GroupOptions) (*Group, commitlog.Recovery,
 	go g.hear()
 	g.running.Go(g.follow)
 	g.running.Go(g.standing.recover)
+	g.running.Go(g.comparing.run)
 	if o.MasterSlave == nil {
 		g.running.Go(g.leaveFull)
 	} else {
@@ -261,6 +267,7 @@ func (g *Group) openRaft(ctx context.Context, creation commitlog.Creation, recov
 		Gone:     g.peerGone,
 		MayStand: g.standing.mayStand, MayVote: g.standing.mayVote, Standing: g.standing.now,
 		CopyFrame:  g.copyFrame,
+		State:      g.state,
 		RPCTimeout: t.Rounds, EntriesTimeout: t.Entries,
 		CatchUpBytes: g.options.CatchUpBytes, CatchUpBehind: behindBytesMax,
 	})

@@ -32,6 +32,22 @@ func (g *Group) member(s raft.Server) Member {
 	return m
 }
 
+// self is this node.
+func (g *Group) self() Member {
+	return g.member(raft.Server{ID: g.id, Address: raft.ServerAddress(g.options.Self.Address)})
+}
+
+// others are the servers of the configuration but this node.
+func (g *Group) others() []raft.Server {
+	var all []raft.Server
+	for _, s := range g.raft.GetConfiguration().Configuration().Servers {
+		if s.ID != g.id {
+			all = append(all, s)
+		}
+	}
+	return all
+}
+
 // Members lists the group's nodes. What is known of the others is current on
 // the leader only.
 func (g *Group) Members() []Peering {

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/VictoriaMetrics/metrics"
+	"github.com/hashicorp/raft"
 )
 
 // proposerMetrics count what became of proposals that waited too long. The
@@ -39,6 +40,8 @@ type groupMetrics struct {
 	stalls      *metrics.Counter
 	full        *metrics.Counter
 	installed   *metrics.Counter
+	// Comparisons of the states of others with this node's, by what came of them.
+	same, different, leftOut *metrics.Counter
 }
 
 func newGroupMetrics() *groupMetrics {
@@ -47,6 +50,9 @@ func newGroupMetrics() *groupMetrics {
 	m.stalls = m.set.NewCounter("apogee_raft_flush_stalls_total")
 	m.full = m.set.NewCounter("apogee_raft_full_handovers_total")
 	m.installed = m.set.NewCounter("apogee_raft_checkpoints_installed_total")
+	m.same = m.set.NewCounter(`apogee_raft_state_comparisons_total{result="same"}`)
+	m.different = m.set.NewCounter(`apogee_raft_state_comparisons_total{result="different"}`)
+	m.leftOut = m.set.NewCounter(`apogee_raft_state_comparisons_total{result="left_out"}`)
 	return m
 }
 
@@ -72,6 +78,7 @@ func (g *Group) WriteMetrics(w io.Writer) {
 		if p.Self || !role.Leads {
 			continue
 		}
+		metrics.WriteGaugeUint64(w, "apogee_raft_peer_state_differs"+label, number(g.comparing.differs(raft.ServerID(p.ID))))
 		metrics.WriteGaugeUint64(w, "apogee_raft_peer_match_index"+label, uint64(p.Match))
 		metrics.WriteGaugeUint64(w, "apogee_raft_peer_lag_frames"+label, uint64(end-min(end, p.Match)))
 		metrics.WriteGaugeUint64(w, "apogee_raft_peer_lag_bytes"+label, uint64(p.Behind))

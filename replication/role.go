@@ -25,6 +25,14 @@ type Member struct {
 	Self    bool
 }
 
+// Called is what people know it by: its name, or its address where that isn't known.
+func (m Member) Called() string {
+	if m.Name != "" {
+		return m.Name
+	}
+	return m.Address
+}
+
 // Peering is what a leader knows of another member.
 type Peering struct {
 	Member

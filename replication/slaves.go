@@ -214,10 +214,8 @@ func (w *slaveWatch) number() (counting, all int) {
 // slaveIDs are the members but this node.
 func (g *Group) slaveIDs() []raft.ServerID {
 	var ids []raft.ServerID
-	for _, s := range g.raft.GetConfiguration().Configuration().Servers {
-		if s.ID != g.id {
-			ids = append(ids, s.ID)
-		}
+	for _, s := range g.others() {
+		ids = append(ids, s.ID)
 	}
 	return ids
 }

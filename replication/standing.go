@@ -192,8 +192,8 @@ func (s *standing) answers() []answer {
 	hello := g.options.hello(g.engine.Log().Meta().Node)
 	hello.Log = g.engine.Log().Meta().Log
 	var all []answer
-	for _, server := range g.raft.GetConfiguration().Configuration().Servers {
-		if server.Suffrage == raft.Voter && server.ID != g.id {
+	for _, server := range g.others() {
+		if server.Suffrage == raft.Voter {
 			all = append(all, answer{server: server})
 		}
 	}

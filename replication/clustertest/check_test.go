@@ -47,6 +47,9 @@ func (c *Cluster) look(l *life, at map[*life]event.Index) {
 	if err := ordered(e.Marks()); err != nil {
 		c.ledger.fail(fmt.Errorf("%s: %w", name, err))
 	}
+	if all := l.group.Differing(); len(all) > 0 {
+		c.ledger.fail(fmt.Errorf("%s finds that the states of others differ: %+v", name, all))
+	}
 	through := e.Marks().Applied
 	first, _ := e.Log().First()
 	from := max(at[l], first-1)

@@ -31,7 +31,8 @@
 //   - a message is where the answer says, at that queue offset and position,
 //     once; one that was refused is nowhere;
 //   - the messages of a client are in a queue in the order in which it sent them;
-//   - after the same frame all nodes have the same state (engine.Sum);
+//   - after the same frame all nodes have the same state (engine.Sum), and no
+//     leader finds otherwise;
 //   - marks are in order.
 //
 // At rest:

@@ -52,6 +52,8 @@ type life struct {
 const (
 	heartbeat  = 100 * time.Millisecond
 	flushStall = 300 * time.Millisecond
+	// comparePeriod leaves time for other sums beside those of the leader.
+	comparePeriod = 300 * time.Millisecond
 )
 
 func (n *Node) now() int64 {
@@ -73,7 +75,7 @@ func (n *Node) options(l *life) replication.GroupOptions {
 		Proposer: replication.ProposerOptions{WaitingBytes: 1 << 20, WaitTime: time.Second, FlushTimeout: 2 * time.Second, Now: n.now},
 		Mark:     commitlog.Durable, Name: "sim", Self: n.peer, Peers: c.peers(),
 		Network: l.network,
-		Times:   replication.Times{Heartbeat: heartbeat, FlushStall: flushStall, Entries: 2 * time.Second},
+		Times:   replication.Times{Heartbeat: heartbeat, FlushStall: flushStall, Entries: 2 * time.Second, Compare: comparePeriod},
 		Log:     slog.New(slog.NewTextHandler(n.said, &slog.HandlerOptions{Level: slog.LevelInfo})),
 	}
 }

@@ -4,8 +4,13 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
+	"strings"
 	"testing"
+	"time"
 
+	"github.com/apogeemq/apogee/engine/event"
+	"github.com/apogeemq/apogee/engine/projection"
 	"github.com/apogeemq/apogee/server/broker/record"
 	"github.com/apogeemq/apogee/server/remoting"
 )
@@ -95,4 +100,47 @@ func TestAMessageIsShownAtTheBrokerThatLeads(t *testing.T) {
 			t.Errorf("%s: code %d, %q at %v, want it at %v, %v", name, response.Code, r.Body, r.StoreHost, second.shards[0].client, err)
 		}
 	}
+}
+
+// TestOperatorsAreToldOfAReplicaWhoseStateDiffers has a follower apply an event
+// that isn't in the log.
+func TestOperatorsAreToldOfAReplicaWhoseStateDiffers(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t)
+	for i := range c.configs {
+		c.configs[i].Replication.Compare = 20 * time.Millisecond
+	}
+	c.up(0, 1, 2)
+	leader := c.master()
+	send(t, c.nodes[leader], "T", "x")
+	astray := (leader + 1) % 3
+	e := c.nodes[astray].shards[0].replica.Engine()
+	d := event.Draft{Kind: event.KindOffsets, Payload: event.Bytes(event.AppendOffsetCommits(nil, []event.OffsetCommit{{Group: "stray", Offset: 7}}))}
+	encoded := make(event.Event, d.EncodedBytes())
+	d.Encode(encoded, e.Log().Meta().Log.Seed())
+	e.Offsets().Apply(projection.Place{}, encoded)
+	send(t, c.nodes[leader], "T", "y")
+
+	var told []differenceView
+	c.until("the leader to name the replica", func() bool {
+		v, _ := c.replicas(c.nodes[leader], remoting.RequestGetReplicas)
+		told = v.Health.Differ
+		return len(told) > 0
+	})
+	if len(told) != 1 || told[0].Peer != fmt.Sprint("n", astray) || told[0].Frame == 0 || !slices.Equal(told[0].Parts, []string{"offset"}) {
+		t.Errorf("told %+v, want the offsets of n%d", told, astray)
+	}
+	_, metrics := get(t, c.nodes[leader], "/metrics")
+	for _, want := range []string{fmt.Sprintf(`apogee_raft_peer_state_differs{peer="n%d",`, astray), `apogee_raft_state_comparisons_total{result="left_out"}`} {
+		if !strings.Contains(metrics, want) {
+			t.Errorf("metrics lack %s", want)
+		}
+	}
+	if said := c.logs[leader].String(); !strings.Contains(said, "level=ERROR") || !strings.Contains(said, "stop one after the other") {
+		t.Errorf("the leader's log doesn't say what helps")
+	}
+	if v, _ := c.replicas(c.nodes[astray], remoting.RequestGetReplicas); len(v.Health.Differ) > 0 {
+		t.Errorf("a follower names %+v", v.Health.Differ)
+	}
+	send(t, c.nodes[leader], "T", "all go on")
 }

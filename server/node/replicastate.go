@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/apogeemq/apogee/engine"
 	"github.com/apogeemq/apogee/engine/event"
 	"github.com/apogeemq/apogee/server/remoting"
 )
@@ -16,9 +17,10 @@ const stateTime = 3 * time.Second
 // stateView is the answer to GET_STATE: what this node's projections have made of
 // its log up to a frame. Replicas have equal ones after the same frame.
 type stateView struct {
-	Frame uint64     `json:"frame"`
-	Log   string     `json:"log"` // checksum of the log up to there
-	Parts []partView `json:"parts"`
+	Version uint32     `json:"version"` // of sums: those of others can't be compared
+	Frame   uint64     `json:"frame"`
+	Log     string     `json:"log"` // checksum of the log up to there
+	Parts   []partView `json:"parts"`
 }
 
 type partView struct {
@@ -38,7 +40,7 @@ func (r *replicas) showState(rt remoting.ReplyTo, cmd *remoting.Command) {
 			rt.Send(&remoting.Reply{Code: remoting.ResponseSystemError, Remark: err.Error()})
 			return
 		}
-		v := stateView{Frame: uint64(sum.Index), Log: fmt.Sprintf("%08x", sum.Chain)}
+		v := stateView{Version: engine.SumVersion, Frame: uint64(sum.Index), Log: fmt.Sprintf("%08x", sum.Chain)}
 		for _, p := range sum.Parts {
 			v.Parts = append(v.Parts, partView{p.Name, p.Sum})
 		}
@@ -50,7 +52,8 @@ func (r *replicas) showState(rt remoting.ReplyTo, cmd *remoting.Command) {
 	})
 }
 
-// healthView is what happened to this node's copy of the log since its start.
+// healthView is what happened to this node's copy of the log since its start, and
+// what it has found out of others as the leader.
 type healthView struct {
 	Damages    uint64 `json:"damages"`    // places at which frames were found damaged
 	Repaired   uint64 `json:"repaired"`   // frames that were replaced by those of another replica
@@ -60,6 +63,15 @@ type healthView struct {
 	MayLack bool   `json:"mayLack"`
 	Kept    uint64 `json:"kept,omitempty"`
 	Cause   string `json:"cause,omitempty"`
+	// Differ are the replicas whose states differ from this leader's after the same
+	// frame.
+	Differ []differenceView `json:"differ,omitempty"`
+}
+
+type differenceView struct {
+	Peer  string   `json:"peer"`
+	Frame uint64   `json:"frame"`
+	Parts []string `json:"parts"` // "log", or projections
 }
 
 func (r *replicas) health() healthView {
@@ -68,6 +80,9 @@ func (r *replicas) health() healthView {
 	h := healthView{Damages: s.Damages, Repaired: s.Repaired, Unrepaired: s.Unrepaired}
 	if loss, is := log.Loss(); is {
 		h.MayLack, h.Kept, h.Cause = true, uint64(loss.Kept), loss.Cause.String()
+	}
+	for _, d := range r.group.Differing() {
+		h.Differ = append(h.Differ, differenceView{Peer: d.Called(), Frame: uint64(d.Frame), Parts: d.Parts})
 	}
 	return h
 }

@@ -44,6 +44,7 @@ type Replication struct {
 	CatchUpTime    time.Duration // haMaxTimeSlaveNotCatchup
 	ForceMaster    bool          // forceMaster
 	Prefer         string        // the peer that leads while it can; "": any. It follows from the group
+	Compare        time.Duration // between two comparisons of states; 0: a minute
 }
 
 // secretBytesMin is the shortest secret that is worth the name.
@@ -197,7 +198,7 @@ func (s *shard) openGroup(ctx context.Context, o replication.GroupOptions) (comm
 func (s *shard) openReplicated(ctx context.Context, o replication.GroupOptions) (commitlog.Recovery, error) {
 	r := &s.config.Replication
 	o.Name, o.Network, o.Service = s.groupName(), s.node.network, s.client
-	o.Times = replication.Times{Heartbeat: r.Heartbeat, FlushStall: r.FlushStall}
+	o.Times = replication.Times{Heartbeat: r.Heartbeat, FlushStall: r.FlushStall, Compare: r.Compare}
 	o.CatchUpBytes, o.Log = r.CatchUpBytes, s.log
 	o.Mark = commitlog.Durable
 	if s.config.FlushDisk == AsyncFlush {

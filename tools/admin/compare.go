@@ -7,13 +7,15 @@ import (
 	"maps"
 	"slices"
 	"strconv"
-	"strings"
 	"sync"
 	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/apogeemq/apogee/engine"
+	"github.com/apogeemq/apogee/engine/event"
+	"github.com/apogeemq/apogee/replication"
 	"github.com/apogeemq/apogee/server/remoting"
 	"github.com/apogeemq/apogee/tools/client"
 )
@@ -30,17 +32,20 @@ type groupStates struct {
 
 // replicaState is what a node answers to GET_STATE.
 type replicaState struct {
-	ID      string `json:"id"`
-	Address string `json:"address"`
-	Frame   uint64 `json:"frame"`
-	Log     string `json:"log"` // checksum of the log up to there
-	Parts   []struct {
-		Name string `json:"name"`
-		Sum  string `json:"sum"`
-	} `json:"parts"`
-	Problem string `json:"problem,omitempty"`
+	ID      string      `json:"id"`
+	Address string      `json:"address"`
+	Version uint32      `json:"version"` // of the sums
+	Frame   uint64      `json:"frame"`
+	Log     string      `json:"log"` // checksum of the log up to there
+	Parts   []statePart `json:"parts"`
+	Problem string      `json:"problem,omitempty"`
 
 	refused bool // by a broker of no group
+}
+
+type statePart struct {
+	Name string `json:"name"`
+	Sum  string `json:"sum"`
 }
 
 const (
@@ -182,32 +187,29 @@ func (g *groupStates) diagnose() {
 		case r.Frame != first.Frame:
 			say("%s is at frame %d, %s at frame %d, and they were not found at the same one: wait until `apogee admin cluster` shows no lag and repeat the command",
 				r.Address, r.Frame, first.Address, first.Frame)
-		case r.Log != first.Log:
-			say("%s and %s have different logs up to frame %d: keep both folders, then `apogee admin remove-peer` the one that is wrong, empty its folder, and `apogee admin add-peer` it again",
-				r.Address, first.Address, r.Frame)
+		case r.Version != first.Version:
+			say("%s and %s run versions that sum up their states in different ways: repeat the command when all nodes run the same", r.Address, first.Address)
 		default:
-			if parts := differing(r, first); len(parts) > 0 {
-				say("%s and %s have made different things of the same log (%s): please report it with both folders; stop one after the other, delete `log/index` and `waiting` and start it again: it makes them anew from its log",
-					r.Address, first.Address, strings.Join(parts, ", "))
+			if d := r.difference(first); len(d.Parts) > 0 {
+				say("%s", d.Describe(r.Address, first.Address))
 			}
 		}
 	}
 }
 
-// differing are the names of the parts that are not the same.
-func differing(a, b *replicaState) []string {
-	sums := map[string]string{}
-	for _, p := range a.Parts {
-		sums[p.Name] = p.Sum
+// difference is between two states after the same frame.
+func (r *replicaState) difference(other *replicaState) replication.Difference {
+	mine, theirs := r.sum(), other.sum()
+	return replication.Difference{Frame: mine.Index, Parts: mine.Differing(&theirs)}
+}
+
+func (r *replicaState) sum() engine.Sum {
+	chain, _ := strconv.ParseUint(r.Log, 16, 32) // what no node writes counts as nothing
+	s := engine.Sum{Index: event.Index(r.Frame), Chain: uint32(chain)}
+	for _, p := range r.Parts {
+		s.Parts = append(s.Parts, engine.PartSum(p))
 	}
-	var names []string
-	for _, p := range b.Parts {
-		if sums[p.Name] != p.Sum {
-			names = append(names, p.Name)
-		}
-		delete(sums, p.Name)
-	}
-	return append(names, slices.Sorted(maps.Keys(sums))...)
+	return s
 }
 
 func (all comparison) table(w *tabwriter.Writer) {
@@ -215,13 +217,14 @@ func (all comparison) table(w *tabwriter.Writer) {
 	for _, g := range all {
 		for i := range g.Replicas {
 			r := &g.Replicas[i]
+			first := &g.Replicas[0]
 			state := "same"
 			switch {
 			case r.Problem != "":
 				state = "?"
-			case r.Frame != g.Replicas[0].Frame:
+			case r.Frame != first.Frame || r.Version != first.Version:
 				state = "not compared"
-			case r.Log != g.Replicas[0].Log || len(differing(r, &g.Replicas[0])) > 0:
+			case len(r.difference(first).Parts) > 0:
 				state = "differs"
 			}
 			fmt.Fprintf(w, "%s\t%s\t%s\t%d\t%s\t%s\t\n", g.Broker, r.ID, r.Address, r.Frame, r.Log, state)

@@ -20,6 +20,7 @@ func TestWhatDiffersBetweenReplicasIsSaidInASentence(t *testing.T) {
 		"another state":   {[]string{at("7", "aa", "x"), at("7", "aa", "y")}, "b1 and b0 have made different things of the same log (offset)"},
 		"a part is there": {[]string{at("7", "aa", "x"), `{"frame":7,"log":"aa","parts":[{"name":"queue","sum":"q"}]}`}, "(offset)"},
 		"another log":     {[]string{at("7", "aa", "x"), at("7", "ab", "y")}, "b1 and b0 have different logs up to frame 7"},
+		"another version": {[]string{at("7", "aa", "x"), `{"version":1,"frame":7,"log":"aa","parts":[{"name":"queue","sum":"Q"}]}`}, "b1 and b0 run versions that sum up"},
 		"another frame":   {[]string{at("7", "aa", "x"), at("8", "ab", "y")}, "b1 is at frame 8, b0 at frame 7"},
 	} {
 		g := &groupStates{Broker: "b"}

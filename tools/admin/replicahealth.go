@@ -3,10 +3,13 @@ package admin
 import (
 	"slices"
 
+	"github.com/apogeemq/apogee/engine/event"
+	"github.com/apogeemq/apogee/replication"
 	"github.com/apogeemq/apogee/tools/client"
 )
 
-// replicaHealth is what happened to a node's copy of the log since its start.
+// replicaHealth is what happened to a node's copy of the log since its start, and
+// what it has found out of others as the leader.
 type replicaHealth struct {
 	Name       string `json:"name"`
 	Damages    uint64 `json:"damages"`    // places at which frames were found damaged
@@ -15,6 +18,14 @@ type replicaHealth struct {
 	MayLack    bool   `json:"mayLack"`    // it may lack what it has confirmed
 	Kept       uint64 `json:"kept,omitempty"`
 	Cause      string `json:"cause,omitempty"`
+	// Differ are the replicas whose states differ from that of this leader.
+	Differ []stateDifference `json:"differ,omitempty"`
+}
+
+type stateDifference struct {
+	Peer  string      `json:"peer"`
+	Frame event.Index `json:"frame"`
+	Parts []string    `json:"parts"`
 }
 
 // decode reads an answer to GET_REPLICAS, in which a node tells of the health of
@@ -52,6 +63,10 @@ func (g *replicaGroup) diagnoseCopies(which string) {
 		if h.Unrepaired > 0 {
 			g.say("%s has failed %d times to replace damaged frames since its start: start the other nodes and `apogee log verify DIR` when it is stopped; "+
 				"if no other has them, `apogee admin remove-peer %s%s`, empty its folder, and add it again", h.Name, h.Unrepaired, h.Name, which)
+		}
+		for _, d := range h.Differ {
+			g.say("%s. It was found after frame %d; `apogee admin compare %s` looks again",
+				replication.Difference{Frame: d.Frame, Parts: d.Parts}.Describe(d.Peer, h.Name), d.Frame, g.Broker)
 		}
 	}
 }

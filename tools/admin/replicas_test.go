@@ -65,3 +65,21 @@ func TestWhatHappenedToACopyOfTheLogIsSaidWithWhatHelps(t *testing.T) {
 		t.Errorf("nothing happened: %q", well.Problems)
 	}
 }
+
+func TestReplicasThatDifferAreNamedWithWhatHelps(t *testing.T) {
+	t.Parallel()
+	for parts, want := range map[string]string{
+		`["offset","waiting"]`: "n2 and n0 have made different things of the same log (offset, waiting): please report it",
+		`["log"]`:              "n2 and n0 have different logs up to frame 9: keep both folders",
+	} {
+		g := &replicaGroup{Broker: "b-n1"}
+		if err := g.decode([]byte(`{"leader":"n0","leads":true,"members":[{"name":"n0","voter":true,"self":true},{"name":"n1","voter":true},{"name":"n2","voter":true}],
+			"health":{"differ":[{"peer":"n2","frame":9,"parts":` + parts + `}]}}`)); err != nil {
+			t.Fatal(err)
+		}
+		g.diagnose(true)
+		if len(g.Problems) != 1 || !strings.Contains(g.Problems[0], want) || !strings.Contains(g.Problems[0], "`apogee admin compare b-n1`") {
+			t.Errorf("%q, want %q", g.Problems, want)
+		}
+	}
+}
