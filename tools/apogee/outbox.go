@@ -47,6 +47,7 @@ func outboxCommand() *cobra.Command {
 // serveOutbox runs the agent until the context ends, then stops it in order.
 func serveOutbox(ctx context.Context, config agent.Config, log *slog.Logger) error {
 	log.Info("apogee outbox", "version", versionText(), "pid", os.Getpid())
+	go slowMonitor(ctx)
 	a, err := agent.Start(config, agent.Options{Log: log, Fatal: func(err error) {
 		log.Error("the spool can't be written any more: ending without another write", "cause", err)
 		os.Exit(1)

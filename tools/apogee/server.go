@@ -84,6 +84,7 @@ func newLogger(w io.Writer, format, levelName string) (*slog.Logger, error) {
 // part in replication changes is stopped and started again.
 func serve(ctx context.Context, config node.Config, log *slog.Logger) error {
 	log.Info("apogee", "version", versionText(), "pid", os.Getpid())
+	go slowMonitor(ctx)
 	for {
 		again, err := serveOnce(ctx, config, log)
 		if !again || err != nil {
