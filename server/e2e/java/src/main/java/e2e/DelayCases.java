@@ -70,7 +70,7 @@ final class DelayCases implements Suite {
         Scope.stored(producer.send(timed(topic, "2", TIMES[2], due)));
         Scope.stored(producer.send(timed(topic, "3", TIMES[0], 9)));
         scope.crash();
-        check(scope, received, Map.of("0", 3_000L, "1", 2_500L, "2", 12_000L, "3", 9_000L));
+        check(scope, received, Map.of("0", 3_000L, "1", 2_500L, "2", 0L, "3", 9_000L)); // when 2 is due says nothing of how long it waits
         MessageExt last = received.messages().stream().filter(m -> Scope.body(m).equals("2")).findFirst().orElseThrow();
         Check.that(scope.servers.kind.stockBroker || last.getStoreTimestamp() >= due, "came before " + due + ": " + last);
     }
