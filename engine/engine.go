@@ -54,6 +54,7 @@ type Engine struct {
 	work    chan struct{} // Committed may have moved
 	tasks   chan func()   // to be run on the apply goroutine
 	summing chan struct{} // holds who waits for a sum
+	sumTook atomic.Int64  // of the latest sum, nanoseconds
 	stop    chan struct{}
 	stopped sync.WaitGroup
 

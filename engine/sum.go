@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"time"
 
 	"github.com/apogeemq/apogee/engine/event"
 )
@@ -112,6 +113,9 @@ func (e *Engine) awaitSum(ctx context.Context, at event.Index) (Sum, error) {
 	}
 }
 
+// SumTook is for how long the latest sum kept the engine from applying anything.
+func (e *Engine) SumTook() time.Duration { return time.Duration(e.sumTook.Load()) }
+
 // sumIfWanted runs on the apply goroutine, between two frames. Projections that
 // are read from files may be ahead of what is applied; they have no sum until
 // all are at one place.
@@ -131,7 +135,9 @@ func (e *Engine) sumIfWanted() {
 		r.answer <- sumAnswer{err: fmt.Errorf("%w: they are at frame %d", ErrPassed, e.last.index)}
 		return
 	}
+	began := time.Now()
 	s, err := e.sumNow()
+	e.sumTook.Store(int64(time.Since(began)))
 	r.answer <- sumAnswer{s, err}
 }
 

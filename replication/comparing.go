@@ -24,6 +24,7 @@ import (
 // time, or sums up its state in another version's way is left out.
 type comparing struct {
 	group *Group
+	rest  time.Time // no sum before
 
 	mu     sync.Mutex
 	same   map[raft.ServerID]event.Index // frame after which nothing differed
@@ -40,6 +41,9 @@ const (
 	// come aheadTime later, as the question has to be there before.
 	rateTime  = 200 * time.Millisecond
 	aheadTime = time.Second
+	// A large state is compared less often: sums take at most this share of the
+	// time, in which nothing is applied and consumers wait.
+	sumShare = 1.0 / 2000
 )
 
 func newComparing(g *Group) *comparing {
@@ -62,7 +66,7 @@ func (c *comparing) run() {
 			peers = g.others()
 		}
 		c.keep(peers)
-		if c.anyNews(peers) {
+		if c.anyNews(peers) && time.Now().After(c.rest) {
 			c.round(peers)
 		}
 	}
@@ -109,6 +113,7 @@ func (c *comparing) round(peers []raft.Server) {
 		var own engine.Sum
 		var err error
 		if own, states, err = c.ask(c.frame(), peers); err == nil {
+			c.rest = time.Now().Add(time.Duration(float64(g.engine.SumTook()) / sumShare))
 			for i := range states {
 				c.judge(&own, &states[i])
 			}
