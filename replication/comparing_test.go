@@ -236,3 +236,22 @@ func TestOnlyStatesOfOneFrameAndOneVersionAreHeldAgainstEachOther(t *testing.T) 
 		}
 	}
 }
+
+// TestTheNextComparisonWaitsForAsLongAsTheLastSumWasLong: nothing is applied while
+// a state is summed up.
+func TestTheNextComparisonWaitsForAsLongAsTheLastSumWasLong(t *testing.T) {
+	t.Parallel()
+	c := newTrio(t, 3)
+	for _, n := range c.nodes {
+		n.adjust = func(o *GroupOptions) { o.Times.Compare = time.Hour }
+	}
+	c.up(c.nodes...)
+	c.mustSend(20, 500)
+	g := c.leader().group
+	began := time.Now()
+	g.comparing.round(g.others())
+	took := g.Engine().SumTook()
+	if rest := time.Duration(float64(took) / sumShare); took <= 0 || g.comparing.rest.Before(began.Add(rest)) || g.comparing.rest.After(time.Now().Add(rest)) {
+		t.Errorf("a sum that took %v is followed by one %v later", took, time.Until(g.comparing.rest))
+	}
+}
