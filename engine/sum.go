@@ -113,7 +113,8 @@ func (e *Engine) awaitSum(ctx context.Context, at event.Index) (Sum, error) {
 	}
 }
 
-// SumTook is for how long the latest sum kept the engine from applying anything.
+// SumTook is for how long the latest sum kept the engine from applying anything, by
+// the log's Clock.
 func (e *Engine) SumTook() time.Duration { return time.Duration(e.sumTook.Load()) }
 
 // sumIfWanted runs on the apply goroutine, between two frames. Projections that
@@ -135,9 +136,9 @@ func (e *Engine) sumIfWanted() {
 		r.answer <- sumAnswer{err: fmt.Errorf("%w: they are at frame %d", ErrPassed, e.last.index)}
 		return
 	}
-	began := time.Now()
+	began := e.log.Clock()
 	s, err := e.sumNow()
-	e.sumTook.Store(int64(time.Since(began)))
+	e.sumTook.Store(e.log.Clock() - began)
 	r.answer <- sumAnswer{s, err}
 }
 

@@ -241,9 +241,12 @@ func TestOnlyStatesOfOneFrameAndOneVersionAreHeldAgainstEachOther(t *testing.T) 
 // a state is summed up.
 func TestTheNextComparisonWaitsForAsLongAsTheLastSumWasLong(t *testing.T) {
 	t.Parallel()
-	c := newTrio(t, 3)
+	c, begin := newTrio(t, 3), time.Now()
 	for _, n := range c.nodes {
-		n.adjust = func(o *GroupOptions) { o.Times.Compare = time.Hour }
+		n.adjust = func(o *GroupOptions) {
+			o.Times.Compare = time.Hour
+			o.Engine.Log.Clock = func() int64 { return int64(time.Since(begin)) }
+		}
 	}
 	c.up(c.nodes...)
 	c.mustSend(20, 500)

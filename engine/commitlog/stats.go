@@ -89,6 +89,9 @@ func (m *meters) init() {
 	m.writeBytes.bounds, m.batchBytes.bounds, m.batchEvents.bounds = sizeBounds, sizeBounds, countBounds
 }
 
+// Clock is the time of Options.Clock, by which durations are counted.
+func (l *Log) Clock() int64 { return l.opts.Clock() }
+
 // DiskFull reports whether the disk has no space for another segment.
 func (l *Log) DiskFull() bool { return l.keeper.full() }
 
