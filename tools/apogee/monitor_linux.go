@@ -28,7 +28,8 @@ const (
 // every 10 ms, as long as one of the scheduler's processors is taken. So there
 // is one more than cores, and a goroutine that takes it sleeps in the kernel
 // without telling the scheduler. A collection of garbage interrupts it by a
-// signal, as it does any goroutine.
+// signal, as it does any goroutine. The runtime follows changes of the CPUs
+// that a container may use no more once their number was set.
 func slowMonitor(ctx context.Context) {
 	runtime.GOMAXPROCS(runtime.GOMAXPROCS(0) + 1)
 	timer := time.NewTicker(monitorPeriod)
