@@ -28,8 +28,8 @@ const (
 // every 10 ms, as long as one of the scheduler's processors is taken. So there
 // is one more than cores, and a goroutine that takes it sleeps in the kernel
 // without telling the scheduler. A collection of garbage interrupts it by a
-// signal, as it does any goroutine. The runtime follows changes of the CPUs
-// that a container may use no more once their number was set.
+// signal, as it does any goroutine. Once the number was set the runtime no
+// longer follows changes of a container's limit.
 func slowMonitor(ctx context.Context) {
 	runtime.GOMAXPROCS(runtime.GOMAXPROCS(0) + 1)
 	timer := time.NewTicker(monitorPeriod)
