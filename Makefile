@@ -39,8 +39,8 @@ test: ## run every test
 race: ## run the tests of what runs in servers and agents under the race detector
 	CGO_ENABLED=1 $(GO) test -race -timeout 10m $(RACED)
 
-posix: ## run what touches disks again without io_uring; a node has groups as well
-	APOGEE_IO=posix $(GO) test -timeout 5m ./engine/... ./server/node
+posix: ## run what touches disks again without io_uring
+	APOGEE_IO=posix $(GO) test -timeout 5m ./engine/... ./replication ./server/node
 
 check: ## format, vet (Linux and macOS), static analysis, repository rules
 	@unformatted=$$(gofmt -l .); if [ -n "$$unformatted" ]; then \
