@@ -93,3 +93,20 @@ func TestASumIsOfOneFrame(t *testing.T) {
 	}
 	mustSum(t, e, 0) // the one that was given up holds up no other
 }
+
+// TestSumsOfThisVersionStayAsTheyAre: replicas of one version compare theirs, and
+// take others for a difference. Whoever changes what a projection writes raises
+// SumVersion, and this.
+func TestSumsOfThisVersionStayAsTheyAre(t *testing.T) {
+	t.Parallel()
+	e, _ := leaderOfTrimmedLog(t, 41)
+	defer func() { mustClose(t, e) }()
+	settle(t, e)
+	want := []PartSum{
+		{"queue", "9bc1893665ca1366"}, {"topic", "72359b6c324d259c"}, {"offset", "24ecf026c0ba828d"}, {"group", "04fb0cc619139d07"},
+		{"retention", "63e0dd9256adbf5a"}, {"lock", "7c9fa136d4413fa6"}, {"waiting", "0.0.0000000000000000"},
+	}
+	if got := mustSum(t, e, e.Marks().Applied).Parts; SumVersion != 1 || !reflect.DeepEqual(got, want) {
+		t.Errorf("version %d: got %+v, want %+v", SumVersion, got, want)
+	}
+}

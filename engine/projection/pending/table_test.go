@@ -447,3 +447,12 @@ func BenchmarkWaitAndEnd(b *testing.B) {
 		}
 	}
 }
+
+// TestTheSumOfAnEntryStaysAsItIs: tables keep sums, and replicas compare them.
+func TestTheSumOfAnEntryStaysAsItIs(t *testing.T) {
+	t.Parallel()
+	e := pending.Entry{Handle: 1 << 40, Kind: event.KindHalf, Due: 1_700_000_000_000, Location: 1<<40 + 7, Bytes: 200, Asked: 3}
+	if got, want := e.Sum(), uint64(0x3d343dbcff660b9); got != want {
+		t.Errorf("the sum is %#x, want %#x", got, want)
+	}
+}
