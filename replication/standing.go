@@ -189,8 +189,7 @@ type answer struct {
 // answers are those of the other voters.
 func (s *standing) answers() []answer {
 	g := s.group
-	hello := g.options.hello(g.engine.Log().Meta().Node)
-	hello.Log = g.engine.Log().Meta().Log
+	hello := g.hello()
 	var all []answer
 	for _, server := range g.others() {
 		if server.Suffrage == raft.Voter {

@@ -4,15 +4,12 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"time"
 
 	"github.com/apogeemq/apogee/engine"
 	"github.com/apogeemq/apogee/engine/event"
+	"github.com/apogeemq/apogee/replication/transport"
 	"github.com/apogeemq/apogee/server/remoting"
 )
-
-// stateTime bounds the wait until this node has come to a frame.
-const stateTime = 3 * time.Second
 
 // stateView is the answer to GET_STATE: what this node's projections have made of
 // its log up to a frame. Replicas have equal ones after the same frame.
@@ -33,7 +30,7 @@ type partView struct {
 func (r *replicas) showState(rt remoting.ReplyTo, cmd *remoting.Command) {
 	at, _ := cmd.Int("frame") // 0: the one that it has come to
 	r.run(func(ctx context.Context) {
-		ctx, cancel := context.WithTimeout(ctx, stateTime)
+		ctx, cancel := context.WithTimeout(ctx, transport.StateTime)
 		defer cancel()
 		sum, err := r.group.Engine().Sum(ctx, event.Index(max(at, 0)))
 		if err != nil {

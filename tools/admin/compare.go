@@ -16,6 +16,7 @@ import (
 	"github.com/apogeemq/apogee/engine"
 	"github.com/apogeemq/apogee/engine/event"
 	"github.com/apogeemq/apogee/replication"
+	"github.com/apogeemq/apogee/replication/transport"
 	"github.com/apogeemq/apogee/server/remoting"
 	"github.com/apogeemq/apogee/tools/client"
 )
@@ -51,8 +52,6 @@ type statePart struct {
 const (
 	// compareAttempts bounds how often a frame is looked for that all come to.
 	compareAttempts = 4
-	// stateTime is how long a node waits for a frame.
-	stateTime = 3 * time.Second
 	// rateTime is how long a group is watched to guess where it is in a second.
 	rateTime = 200 * time.Millisecond
 )
@@ -159,7 +158,7 @@ func askStates(ctx context.Context, c *client.Cluster, b *client.Broker, frame u
 
 func askStateAt(ctx context.Context, c *client.Cluster, address string, frame uint64) (s replicaState) {
 	request := client.NewRequest(remoting.RequestGetState, "frame", strconv.FormatUint(frame, 10))
-	answer, err := c.AskLong(ctx, address, request, stateTime)
+	answer, err := c.AskLong(ctx, address, request, transport.StateTime)
 	switch {
 	case err == nil && answer.Code == remoting.ResponseRequestCodeNotSupported:
 		s.refused = true
