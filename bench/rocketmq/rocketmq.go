@@ -5,6 +5,7 @@ import (
 	_ "embed"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -31,17 +32,21 @@ func Fetch(ctx context.Context, cache string) (string, error) {
 	if _, err := exec.LookPath("mvn"); err != nil {
 		return "", fmt.Errorf("fetch RocketMQ: %w: install Maven, or leave out what needs RocketMQ", err)
 	}
-	part := filepath.Join(dir, "part")
-	if err := errors.Join(os.RemoveAll(part), os.MkdirAll(dir, 0o755), os.WriteFile(filepath.Join(dir, "pom.xml"), pom, 0o644)); err != nil {
+	if err := errors.Join(os.MkdirAll(dir, 0o755), os.WriteFile(filepath.Join(dir, "pom.xml"), pom, 0o644)); err != nil {
 		return "", fmt.Errorf("fetch RocketMQ: %w", err)
 	}
+	part, err := os.MkdirTemp(dir, "part") // others may fetch at the same time
+	if err != nil {
+		return "", fmt.Errorf("fetch RocketMQ: %w", err)
+	}
+	defer os.RemoveAll(part)
 	mvn := exec.CommandContext(ctx, "mvn", "-q", "-B", "dependency:copy-dependencies", "-DincludeScope=runtime", "-DoutputDirectory="+part)
 	mvn.Dir = dir
 	if output, err := mvn.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("fetch RocketMQ with Maven: %w\n%s", err, output)
 	}
 	// Only a complete set of jars gets the name that is looked for.
-	if err := os.Rename(part, jars); err != nil {
+	if err := os.Rename(part, jars); err != nil && !errors.Is(err, fs.ErrExist) {
 		return "", fmt.Errorf("fetch RocketMQ: %w", err)
 	}
 	return jars, nil
