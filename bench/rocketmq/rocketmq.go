@@ -35,11 +35,12 @@ func Fetch(ctx context.Context, cache string) (string, error) {
 	if err := errors.Join(os.MkdirAll(dir, 0o755), os.WriteFile(filepath.Join(dir, "pom.xml"), pom, 0o644)); err != nil {
 		return "", fmt.Errorf("fetch RocketMQ: %w", err)
 	}
-	part, err := os.MkdirTemp(dir, "part") // others may fetch at the same time
+	own, err := os.MkdirTemp(dir, "part") // others may fetch at the same time
 	if err != nil {
 		return "", fmt.Errorf("fetch RocketMQ: %w", err)
 	}
-	defer os.RemoveAll(part)
+	defer os.RemoveAll(own)
+	part := filepath.Join(own, "lib")
 	mvn := exec.CommandContext(ctx, "mvn", "-q", "-B", "dependency:copy-dependencies", "-DincludeScope=runtime", "-DoutputDirectory="+part)
 	mvn.Dir = dir
 	if output, err := mvn.CombinedOutput(); err != nil {

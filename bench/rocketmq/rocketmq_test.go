@@ -42,3 +42,22 @@ func TestRocketMQIsFetchedOnceAndOnlyWhole(t *testing.T) {
 		t.Errorf("the second time: %q, %v", again, err)
 	}
 }
+
+// TestTwoThatFetchAtTheSameTimeBothGetTheJars: the one that ends last finds the
+// name given.
+func TestTwoThatFetchAtTheSameTimeBothGetTheJars(t *testing.T) {
+	cache, bin := t.TempDir(), t.TempDir()
+	script := `for last; do :; done; dir=${last#-DoutputDirectory=}; mkdir "$dir" lib && touch "$dir/a.jar" lib/a.jar`
+	if err := os.WriteFile(filepath.Join(bin, "mvn"), []byte("#!/bin/sh\n"+script+"\n"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("PATH", bin+":/usr/bin:/bin")
+	jars, err := Fetch(t.Context(), cache)
+	if err != nil {
+		t.Fatal(err)
+	}
+	left, err := filepath.Glob(filepath.Join(filepath.Dir(jars), "part*"))
+	if _, missing := os.Stat(filepath.Join(jars, "a.jar")); missing != nil || err != nil || len(left) > 0 {
+		t.Errorf("jars: %v; left behind: %q, %v", missing, left, err)
+	}
+}
